@@ -65,7 +65,8 @@ export async function* decodeFrames(
       const view = new DataView(pending.buffer, pending.byteOffset, pending.byteLength);
       const headerBytes = view.getUint32(0);
       const messageBytes = view.getUint32(4);
-      if (headerBytes > MAX_HEADER_BYTES || messageBytes > MAX_MESSAGE_BYTES) throw new Error("egress frame too large");
+      if (headerBytes > MAX_HEADER_BYTES || messageBytes > MAX_MESSAGE_BYTES)
+        throw new Error("egress frame too large");
       const end = PREFIX_BYTES + headerBytes + messageBytes;
       if (pending.length < end) break;
       const header = new TextDecoder().decode(pending.subarray(PREFIX_BYTES, PREFIX_BYTES + headerBytes));

@@ -9,7 +9,18 @@
  * It is not a secret: who may read a message is decided by the token, never by knowing an id.
  */
 export const REGIONS = [
-  "local", "wnam", "enam", "sam", "weur", "eeur", "apac", "apac-ne", "apac-se", "oc", "afr", "me",
+  "local",
+  "wnam",
+  "enam",
+  "sam",
+  "weur",
+  "eeur",
+  "apac",
+  "apac-ne",
+  "apac-se",
+  "oc",
+  "afr",
+  "me",
 ] as const;
 export type Region = (typeof REGIONS)[number];
 
@@ -37,7 +48,7 @@ export function formatMessageId(place: MessagePlace, random: number): string {
   const packHigh = Math.floor(place.pack / 4096);
   // variant 2, region 6, then 8 bits: shard 4 and the slot's upper 4
   const clock = 0x8000 | (region << 8) | (place.shard << 4) | (place.slot >> 6);
-  const tail = ((place.slot & 63) * 2 ** 42) + packHigh * 2 ** 18 + (random & 0xffff) * 4;
+  const tail = (place.slot & 63) * 2 ** 42 + packHigh * 2 ** 18 + (random & 0xffff) * 4;
   const time = hex(place.acceptedAt, 12);
   return `${time.slice(0, 8)}-${time.slice(8)}-8${hex(packLow, 3)}-${hex(clock, 4)}-${hex(tail, 12)}`;
 }
