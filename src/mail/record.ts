@@ -1,0 +1,66 @@
+/** What is remembered of a message and of each of its recipients: the archive's rows, and the Outbox's state before. */
+import type { Mailbox, Tracking } from "./message.ts";
+import type { NextHop, Outcome, TransportName } from "./outcome.ts";
+import type { Exchange, Reply } from "./reply.ts";
+
+/** Everything but `waiting` is final; a recipient is in exactly one of these. */
+export const RECIPIENT_STATES = ["waiting", "delivered", "bounced", "expired", "suppressed", "cancelled"] as const;
+export type RecipientState = (typeof RECIPIENT_STATES)[number];
+
+export interface Attempt {
+  /** Counted from 1, for the message's recipients at one domain together. */
+  number: number;
+  transport: TransportName;
+  /** Milliseconds since the epoch: when it ended. */
+  at: number;
+  result: Outcome["result"];
+  reply: Reply;
+  hop: NextHop;
+  reason: string;
+  uncertain: boolean;
+  transcript: Exchange[];
+}
+
+/** A recipient's story. */
+export interface RecipientRecord {
+  email: string;
+  state: RecipientState;
+  /** When the state was reached, ms. */
+  at: number;
+  attempts: Attempt[];
+  /** While waiting: when the next attempt is due, and why it waits. */
+  nextTryAt?: number;
+  reason?: string;
+  /** Postmark's type, for what bounced or expired. */
+  bounceType?: string;
+}
+
+/** What lists and details show of a message beside its own columns. */
+export interface MessageSummary {
+  from: Mailbox;
+  to: Mailbox[];
+  cc: Mailbox[];
+  bcc: Mailbox[];
+  /** Bare lower-case addresses, each once. */
+  recipients: string[];
+  /** File names. */
+  attachments: string[];
+  metadata: Record<string, string>;
+  trackOpens: boolean;
+  trackLinks: Tracking;
+  sandboxed: boolean;
+}
+
+/** A message as it is searched and shown, and how each recipient stands. */
+export interface MessageRecord {
+  serverId: number;
+  id: string;
+  stream: string;
+  receivedAt: number;
+  subject: string;
+  /** "" when there is none. */
+  tag: string;
+  summary: MessageSummary;
+  segment?: { key: string; offset: number; length: number };
+  recipients: RecipientRecord[];
+}
