@@ -33,8 +33,6 @@ export interface Claim extends JobRef {
   fromDomain: string;
   /** Transports in the order to try them. */
   transports: TransportName[];
-  /** An attempt that began and never reported went by this one: ask it first, for it may know how that ended. */
-  lastTransport: TransportName | "";
   /** X-PM-Bounce-Type, for the bounce-testing addresses; "" when not given. */
   bounceType: string;
   message: MessageSource;

@@ -1,0 +1,137 @@
+/**
+ * Group commit: calls that arrive in one turn of the object are written in one transaction, and each caller waits for
+ * it. A single call waits for nobody. If the process dies before the transaction is on disk, no caller had an answer.
+ */
+import type { Accepted } from "../mail/accepted.ts";
+import type { AcceptReply, AcceptRequest } from "./needs.ts";
+import {
+  type MessageProgress,
+  newProgress,
+  PACK_BODY_BYTES,
+  PACK_MESSAGES,
+  type PackedMessage,
+} from "./pack.ts";
+import type { Shelf } from "./shelf.ts";
+import type { Store } from "./store.ts";
+
+/** More open messages than this and an Outbox asks callers to go to its neighbour: memory is 128 MB. */
+const MAX_MESSAGES = 150_000;
+/** The archive is told so long after: by then most recipients are final, and one row says it all. */
+export const FLUSH_AFTER_MS = 1_000;
+
+interface Arrival {
+  request: AcceptRequest;
+  resolve(reply: AcceptReply): void;
+  reject(error: unknown): void;
+}
+
+interface Loose {
+  message: PackedMessage;
+  progress: MessageProgress;
+  bytes: Uint8Array;
+}
+
+export class Commits {
+  readonly #storage: DurableObjectStorage;
+  readonly #store: Store;
+  readonly #shelf: Shelf;
+  readonly #committed: (flushAt: number) => void;
+  #arrivals: Arrival[] = [];
+
+  constructor(
+    storage: DurableObjectStorage,
+    store: Store,
+    shelf: Shelf,
+    committed: (flushAt: number) => void,
+  ) {
+    this.#storage = storage;
+    this.#store = store;
+    this.#shelf = shelf;
+    this.#committed = committed;
+  }
+
+  accept(request: AcceptRequest): Promise<AcceptReply> {
+    return new Promise((resolve, reject) => {
+      this.#arrivals.push({ request, resolve, reject });
+      if (this.#arrivals.length === 1) void this.#commitSoon();
+    });
+  }
+
+  async #commitSoon(): Promise<void> {
+    await scheduler.wait(0);
+    const arrivals = this.#arrivals;
+    this.#arrivals = [];
+    const replies: AcceptReply[] = [];
+    try {
+      const flushAt = this.#storage.transactionSync(() => {
+        const loose: Loose[] = [];
+        for (const { request } of arrivals) replies.push(this.#take(request, loose));
+        return this.#pack(loose);
+      });
+      if (flushAt !== undefined) this.#committed(flushAt);
+    } catch (error) {
+      // Rolled back: nobody is told that anything was accepted.
+      for (const arrival of arrivals) arrival.reject(error);
+      return;
+    }
+    arrivals.forEach((arrival, i) => {
+      arrival.resolve(replies[i] as AcceptReply);
+    });
+  }
+
+  #take(request: AcceptRequest, loose: Loose[]): AcceptReply {
+    const { idempotency } = request;
+    const before = idempotency && this.#store.answer(idempotency.key);
+    if (before && before.bodyHash !== idempotency.bodyHash) return { kind: "conflict" };
+    if (before) return { kind: "accepted", results: before.results };
+    if (this.#shelf.size > MAX_MESSAGES) return { kind: "overloaded" };
+
+    const results = request.messages.map(({ message, body }): Accepted => {
+      const inactive = message.summary.recipients.filter((r) => this.#store.isSuppressed(message.stream, r));
+      if (inactive.length === message.summary.recipients.length) return { ok: false, inactive };
+      const isLarge = "large" in body;
+      loose.push({
+        message: { ...message, body: isLarge ? body : { offset: 0, length: body.length } },
+        progress: newProgress({ ...message, body: { offset: 0, length: 0 } }, new Set(inactive)),
+        bytes: isLarge ? new Uint8Array(0) : body,
+      });
+      return { ok: true, messageId: message.id, submittedAt: message.acceptedAt, inactive };
+    });
+    const at = request.messages[0]?.message.acceptedAt ?? 0;
+    if (idempotency) this.#store.keepAnswer(idempotency.key, idempotency.bodyHash, at, results);
+    return { kind: "accepted", results };
+  }
+
+  /** Writes packs; returns when the archive should be told. */
+  #pack(loose: Loose[]): number | undefined {
+    let start = 0;
+    let now = 0;
+    while (start < loose.length) {
+      let end = start;
+      let size = 0;
+      while (end < loose.length && end - start < PACK_MESSAGES) {
+        const bytes = (loose[end] as Loose).bytes.length;
+        if (end > start && size + bytes > PACK_BODY_BYTES) break;
+        size += bytes;
+        end++;
+      }
+      const body = new Uint8Array(size);
+      let offset = 0;
+      const part = loose.slice(start, end);
+      for (const { message, bytes } of part) {
+        if (!("large" in message.body)) message.body.offset = offset;
+        body.set(bytes, offset);
+        offset += bytes.length;
+      }
+      now = Math.max(now, ...part.map((l) => l.message.acceptedAt));
+      const pack = this.#store.insertPack(
+        part.map((l) => l.message),
+        part.map((l) => l.progress),
+        body,
+      );
+      this.#shelf.add(pack, now);
+      start = end;
+    }
+    return start === 0 ? undefined : now + FLUSH_AFTER_MS;
+  }
+}

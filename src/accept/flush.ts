@@ -1,0 +1,180 @@
+/**
+ * Takes what was accepted, and what became of it, to R2 and D1, in batches. The two are independent: each message remembers
+ * which it has reached, and a pack is deleted when both have all of it and every recipient is final. Running twice
+ * changes nothing: a segment's key is its first pack and its content only ever grows at the end, facts carry versions.
+ */
+import type { MessageRecord } from "../mail/record.ts";
+import { FLUSH_AFTER_MS } from "./commit.ts";
+import type { KnownServer } from "./known-server.ts";
+import type { OutboxNeeds } from "./needs.ts";
+import { isWaiting, messageVersion, type Pack, toRecord } from "./pack.ts";
+import { Segment } from "./segment.ts";
+import type { Found, Shelf } from "./shelf.ts";
+import type { Store } from "./store.ts";
+
+/** One R2 object, one D1 transaction: a few hundred messages or 8 MB. */
+const MESSAGES_PER_FLUSH = 512;
+const BYTES_PER_FLUSH = 8_000_000;
+const MAX_BACK_OFF_MS = 30_000;
+
+export class Flush {
+  readonly #store: Store;
+  readonly #shelf: Shelf;
+  readonly #server: KnownServer;
+  readonly #needs: OutboxNeeds;
+  #failures = 0;
+  #notBefore = 0;
+
+  constructor(store: Store, shelf: Shelf, server: KnownServer, needs: OutboxNeeds) {
+    this.#store = store;
+    this.#shelf = shelf;
+    this.#server = server;
+    this.#needs = needs;
+  }
+
+  /** When there is something to take; undefined when nothing is. */
+  due(): number | undefined {
+    for (const since of this.#shelf.dirty.values()) return Math.max(since + FLUSH_AFTER_MS, this.#notBefore);
+    return undefined;
+  }
+
+  /** Takes batches until nothing that is due is left, or one fails: then the alarm comes back, ever more rarely. */
+  async run(): Promise<void> {
+    for (;;) {
+      const now = this.#needs.now();
+      const due = this.due();
+      if (due === undefined || due > now) return;
+      const ids = this.#batch(now);
+      const inR2 = await this.#attempt("R2", () => this.#toR2(ids));
+      const inD1 = await this.#attempt("D1", () => this.#toD1(ids));
+      this.#finish(ids);
+      if (!inR2 || !inD1) {
+        this.#failures++;
+        const backOff = Math.min(FLUSH_AFTER_MS * 2 ** this.#failures, MAX_BACK_OFF_MS);
+        this.#notBefore = this.#needs.now() + backOff * (0.75 + this.#needs.random() / 2);
+        return;
+      }
+      this.#failures = 0;
+    }
+  }
+
+  #batch(now: number): number[] {
+    const ids: number[] = [];
+    let messages = 0;
+    let bytes = 0;
+    for (const [id, since] of [...this.#shelf.dirty].sort(([a], [b]) => a - b)) {
+      if (since + FLUSH_AFTER_MS > now) continue;
+      const pack = this.#shelf.pack(id);
+      if (!pack) continue;
+      ids.push(id);
+      messages += pack.messages.length;
+      bytes += pack.messages.reduce((sum, m) => sum + m.body.length, 0);
+      if (messages >= MESSAGES_PER_FLUSH || bytes >= BYTES_PER_FLUSH) break;
+    }
+    return ids;
+  }
+
+  async #attempt(what: string, work: () => Promise<void>): Promise<boolean> {
+    try {
+      await work();
+      return true;
+    } catch (error) {
+      this.#needs.log("flush failed", { shard: this.#server.shard, to: what, error: String(error) });
+      return false;
+    }
+  }
+
+  /** Signs what no attempt has signed yet, and writes one segment. */
+  async #toR2(ids: number[]): Promise<void> {
+    const missing: Found[] = [];
+    for (const id of ids) {
+      const pack = this.#shelf.pack(id);
+      for (let slot = 0; pack?.hasBody && slot < pack.messages.length; slot++) {
+        const found = this.#shelf.at(pack, slot);
+        if (found && !found.progress.segment) missing.push(found);
+      }
+    }
+    if (missing.length === 0) return;
+    const policy = await this.#server.policy();
+    if (!policy) throw new Error("the server is not known");
+    const segment = new Segment(this.#server.shard, missing[0] as Found);
+    for (const { message, progress, pack } of missing) {
+      const raw =
+        "large" in message.body
+          ? await this.#needs.getObject(message.body.large)
+          : this.#store.bytes(pack.id, message.body.offset, message.body.length);
+      if (!raw) throw new Error(`the bytes of ${message.id} are not there`);
+      segment.add(message.id, progress.signature ?? (await this.#needs.sign(policy, message, raw)), raw);
+    }
+    await this.#needs.putObject(segment.key, segment.bytes());
+    // While R2 wrote, the packs may have changed: what is marked is their present state.
+    for (const id of ids) {
+      const pack = this.#shelf.pack(id);
+      if (!pack) continue;
+      pack.messages.forEach((message, slot) => {
+        const entry = segment.entry(message.id);
+        const progress = pack.progress[slot];
+        if (!entry || !progress || progress.segment) return;
+        progress.segment = { key: segment.key, offset: entry.offset, length: entry.length };
+        progress.signature ??= entry.signature;
+      });
+      pack.hasBody = pack.progress.some((p) => !p.segment);
+      this.#shelf.touch(pack);
+    }
+  }
+
+  async #toD1(ids: number[]): Promise<void> {
+    const versions = new Map<string, number>();
+    const records: MessageRecord[] = [];
+    for (const found of this.#messages(ids)) {
+      const version = messageVersion(found.progress);
+      if (found.progress.archived >= version) continue;
+      versions.set(found.message.id, version);
+      const hold = (domain: string) => this.#shelf.lines.heldBecause(domain);
+      records.push(toRecord(this.#server.serverId, found.message, found.progress, hold));
+    }
+    if (records.length === 0) return;
+    const suppressed = await this.#needs.record(this.#server.serverId, records);
+    for (const id of ids) {
+      const pack = this.#shelf.pack(id);
+      pack?.messages.forEach((message, slot) => {
+        const progress = pack.progress[slot];
+        const version = versions.get(message.id);
+        if (progress && version !== undefined) progress.archived = Math.max(progress.archived, version);
+      });
+      if (pack) this.#shelf.touch(pack);
+    }
+    if (suppressed.length === 0) return;
+    this.#store.changeSuppressions(suppressed);
+    await this.#needs.announce(this.#server.shard, suppressed);
+  }
+
+  /** Forgets packs that are done, saves what is marked of the others (a row each), and takes from the list what is told for now. */
+  #finish(ids: number[]): void {
+    const done: number[] = [];
+    for (const id of ids) {
+      const pack = this.#shelf.pack(id);
+      if (!pack) continue;
+      if (this.#isDone(pack)) done.push(id);
+      else this.#shelf.saveTouched(id);
+      if (!pack.hasBody && pack.progress.every((p) => p.archived >= messageVersion(p)))
+        this.#shelf.dirty.delete(id);
+    }
+    this.#shelf.remove(done);
+  }
+
+  #isDone(pack: Pack): boolean {
+    if (pack.hasBody) return false;
+    return pack.progress.every((p) => p.archived >= messageVersion(p) && !p.groups.some(isWaiting));
+  }
+
+  *#messages(ids: number[]): Generator<Found> {
+    for (const id of ids) {
+      const pack = this.#shelf.pack(id);
+      for (let slot = 0; pack && slot < pack.messages.length; slot++) {
+        const found = this.#shelf.at(pack, slot);
+        if (found) yield found;
+      }
+    }
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * Hands what is ready to the queue. A job that the queue loses is handed over again by the lines' patience, so a failure
+ * here costs time only: it backs off, and the alarm comes back.
+ */
+import type { DeliveryJob, JobRef } from "../mail/job.ts";
+import type { KnownServer } from "./known-server.ts";
+import type { OutboxNeeds } from "./needs.ts";
+import type { Shelf } from "./shelf.ts";
+
+/** A queue message is billed per 64 KB, and a reference takes about 100 bytes. */
+const REFS_PER_JOB = 100;
+const REFS_PER_RUN = 2_000;
+const MAX_BACK_OFF_MS = 30_000;
+
+export class HandOver {
+  readonly #shelf: Shelf;
+  readonly #server: KnownServer;
+  readonly #needs: OutboxNeeds;
+  #running: Promise<void> | undefined;
+  #again = false;
+  #failures = 0;
+  #notBefore = 0;
+
+  constructor(shelf: Shelf, server: KnownServer, needs: OutboxNeeds) {
+    this.#shelf = shelf;
+    this.#server = server;
+    this.#needs = needs;
+  }
+
+  /** One run at a time: what becomes ready meanwhile goes together in the next. */
+  run(): Promise<void> {
+    if (this.#running) {
+      this.#again = true;
+      return this.#running;
+    }
+    this.#running = this.#loop().finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
+  }
+
+  wakeAt(now: number): number | undefined {
+    const at = this.#shelf.lines.wakeAt(now);
+    return at === undefined ? undefined : Math.max(at, this.#notBefore);
+  }
+
+  async #loop(): Promise<void> {
+    do {
+      this.#again = false;
+      const now = this.#needs.now();
+      if (now < this.#notBefore) return;
+      const refs = this.#shelf.lines.handOver(now, REFS_PER_RUN);
+      if (refs.length === 0) continue;
+      try {
+        await this.#needs.send(this.#jobs(refs));
+        this.#failures = 0;
+        this.#again ||= refs.length === REFS_PER_RUN;
+      } catch (error) {
+        // Perhaps the queue has some of them: claims make a second hand-over harmless.
+        this.#shelf.lines.handBack(refs);
+        this.#failures++;
+        this.#notBefore = now + Math.min(500 * 2 ** this.#failures, MAX_BACK_OFF_MS);
+        this.#needs.log("hand-over failed", {
+          shard: this.#server.shard,
+          refs: refs.length,
+          error: String(error),
+        });
+        return;
+      }
+    } while (this.#again);
+  }
+
+  #jobs(refs: JobRef[]): DeliveryJob[] {
+    const jobs: DeliveryJob[] = [];
+    for (let i = 0; i < refs.length; i += REFS_PER_JOB)
+      jobs.push({ v: 1, shard: this.#server.shard, refs: refs.slice(i, i + REFS_PER_JOB) });
+    return jobs;
+  }
+}

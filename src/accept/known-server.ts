@@ -1,0 +1,79 @@
+/**
+ * What an Outbox knows of its server: the policy and the suppressions, kept in its own storage, so that accepting and
+ * delivering go on when the directory is away. Refreshed by whoever asks when it is old.
+ */
+import type { ServerPolicy } from "../accounts/policy.ts";
+import { parseShardName } from "../mail/message-id.ts";
+import type { OutboxNeeds } from "./needs.ts";
+import type { Known, Store } from "./store.ts";
+
+/** With the same again in the Worker's own cache, a revoked token stops within a minute. */
+const FRESH_MS = 30_000;
+/** The directory is asked for so long; then what is known must do. */
+const PATIENCE_MS = 2_000;
+/** Clocks of the Workers that write suppressions differ: changes are read again this far back. */
+const OVERLAP_MS = 60_000;
+
+export class KnownServer {
+  readonly #store: Store;
+  readonly #needs: OutboxNeeds;
+  #known: Known | undefined;
+  #shard: string;
+  #refreshing: Promise<void> | undefined;
+
+  constructor(store: Store, needs: OutboxNeeds) {
+    this.#store = store;
+    this.#needs = needs;
+    this.#known = store.known();
+    this.#shard = this.#known?.shard ?? "";
+  }
+
+  get shard(): string {
+    return this.#shard;
+  }
+
+  set shard(name: string) {
+    this.#shard ||= name;
+  }
+
+  get serverId(): number {
+    return parseShardName(this.#shard).serverId;
+  }
+
+  async policy(): Promise<ServerPolicy | undefined> {
+    const age = this.#needs.now() - (this.#known?.fetchedAt ?? 0);
+    if (age < FRESH_MS) return this.#known?.policy;
+    this.#refreshing ??= this.#refresh().finally(() => {
+      this.#refreshing = undefined;
+    });
+    // What is known answers at once while it is only a little old; else the directory gets its time.
+    if (this.#known && age < 2 * FRESH_MS) return this.#known.policy;
+    await Promise.race([this.#refreshing, scheduler.wait(PATIENCE_MS)]);
+    return this.#known?.policy;
+  }
+
+  async #refresh(): Promise<void> {
+    const { now, log } = this.#needs;
+    const before = this.#known;
+    try {
+      const policy = await this.#needs.policy(this.serverId);
+      if (!policy) {
+        if (before) this.#known = undefined;
+        return;
+      }
+      if (!before?.registered) await this.#needs.registerShard(this.#shard);
+      const since = before?.suppressionsUntil ?? 0;
+      const changes = await this.#needs.suppressionChanges(this.serverId, Math.max(0, since - OVERLAP_MS));
+      this.#store.changeSuppressions(changes);
+      const suppressionsUntil = changes.reduce((latest, c) => Math.max(latest, c.changedAt), since);
+      this.#known = { shard: this.#shard, policy, fetchedAt: now(), suppressionsUntil, registered: true };
+      const same =
+        JSON.stringify({ ...before, fetchedAt: 0 }) === JSON.stringify({ ...this.#known, fetchedAt: 0 });
+      if (!same) this.#store.learn(this.#known);
+    } catch (error) {
+      // The directory is away: go on with what is known, and do not ask at every call.
+      if (before) this.#known = { ...before, fetchedAt: now() - FRESH_MS + 5_000 };
+      log("directory is away", { shard: this.#shard, error: String(error) });
+    }
+  }
+}

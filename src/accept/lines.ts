@@ -1,0 +1,203 @@
+/**
+ * Who waits for what: every group of recipients that is not final stands in its domain's line, and is exactly one of ready,
+ * handed to the queue, claimed by a consumer, or waiting for its next try. Pure and in memory; the packs are the truth it
+ * is rebuilt from. A restart forgets claims, so it grants none of what it finds for one claim's time: a consumer that still
+ * works renews, and takes them again.
+ */
+import type { Hold, JobRef } from "../mail/job.ts";
+import { CLAIM_MS } from "../mail/job.ts";
+
+/** A job that no consumer claims for so long is handed over again; the queue may just be long, so ever more rarely. */
+const HANDED_MS = 60_000;
+const HANDED_MAX_MS = 3_600_000;
+/** At most so many groups of one domain are handed over or claimed at a time; the rest wait for how these go. */
+const WINDOW = 1_000;
+
+type Phase = "ready" | "handed" | "claimed" | "due";
+
+interface Place {
+  ref: JobRef;
+  giveUpAt: number;
+  phase: Phase;
+  /** When this phase lapses (handed, claimed) or ends (due), ms. */
+  until: number;
+  claimer: string;
+  timesHanded: number;
+}
+
+interface Line {
+  ready: Set<Place>;
+  /** Handed over or claimed. */
+  out: number;
+  hold?: { until: number; reason: string; admit: number };
+}
+
+const keyOf = (ref: JobRef) => `${ref.messageId}/${ref.domain}`;
+
+export class Lines {
+  readonly #places = new Map<string, Place>();
+  readonly #lines = new Map<string, Line>();
+
+  get size(): number {
+    return this.#places.size;
+  }
+
+  has(ref: JobRef): boolean {
+    return this.#places.has(keyOf(ref));
+  }
+
+  /** A group that waits: ready at once, due at a time, or (found at a restart) perhaps still claimed. */
+  add(ref: JobRef, giveUpAt: number, how: { dueAt?: number; perhapsClaimedUntil?: number } = {}): void {
+    const key = keyOf(ref);
+    if (this.#places.has(key)) return;
+    const place: Place = { ref, giveUpAt, phase: "ready", until: 0, claimer: "", timesHanded: 0 };
+    this.#places.set(key, place);
+    if (how.perhapsClaimedUntil !== undefined) this.#move(place, "claimed", how.perhapsClaimedUntil);
+    else if (how.dueAt !== undefined) this.#move(place, "due", how.dueAt);
+    else this.#line(ref.domain).ready.add(place);
+  }
+
+  /** The group is final. */
+  remove(ref: JobRef): void {
+    const place = this.#places.get(keyOf(ref));
+    if (!place) return;
+    this.#leave(place);
+    this.#places.delete(keyOf(ref));
+    this.#prune(ref.domain);
+  }
+
+  /** Ready groups whose domain is not held, at most `limit`, now counted as handed over. */
+  handOver(now: number, limit: number): JobRef[] {
+    const refs: JobRef[] = [];
+    for (const line of this.#lines.values()) {
+      if (refs.length >= limit) break;
+      if (line.ready.size === 0 || (line.hold && line.hold.until > now)) continue;
+      let room = Math.min(limit - refs.length, (line.hold?.admit ?? WINDOW) - line.out);
+      for (const place of line.ready) {
+        if (room-- <= 0) break;
+        const patience = Math.min(HANDED_MS * 2 ** place.timesHanded, HANDED_MAX_MS);
+        this.#move(place, "handed", now + patience);
+        place.timesHanded++;
+        refs.push(place.ref);
+      }
+    }
+    return refs;
+  }
+
+  /** The queue did not take them. */
+  handBack(refs: JobRef[]): void {
+    for (const ref of refs) {
+      const place = this.#places.get(keyOf(ref));
+      if (place?.phase === "handed") this.#move(place, "ready", 0);
+    }
+  }
+
+  /** Whether the claimer may work on it. Once granted, nobody else may until it lapses. */
+  claim(ref: JobRef, claimer: string, now: number): boolean {
+    const place = this.#places.get(keyOf(ref));
+    if (!place || place.phase === "due") return false;
+    if (place.phase === "claimed" && place.until > now && place.claimer !== claimer) return false;
+    this.#move(place, "claimed", now + CLAIM_MS);
+    place.claimer = claimer;
+    return true;
+  }
+
+  renew(refs: JobRef[], claimer: string, now: number): void {
+    for (const ref of refs) {
+      const place = this.#places.get(keyOf(ref));
+      const free = place?.phase === "claimed" && (place.claimer === claimer || place.claimer === "");
+      if (!place || !free) continue;
+      place.claimer = claimer;
+      place.until = now + CLAIM_MS;
+    }
+  }
+
+  /** After an attempt that left someone waiting. A success of the domain ends its hold: it takes mail again. */
+  wait(ref: JobRef, dueAt: number): void {
+    const place = this.#places.get(keyOf(ref));
+    if (place) this.#move(place, "due", dueAt);
+  }
+
+  release(domain: string): void {
+    const line = this.#lines.get(domain);
+    if (line) delete line.hold;
+  }
+
+  /** The destination takes nothing now: its groups are ready again, but not before `until`. */
+  hold(hold: Hold): void {
+    const line = this.#line(hold.domain);
+    line.hold = { until: hold.until, reason: hold.reason, admit: Math.max(1, hold.admit) };
+    for (const ref of hold.refs) {
+      const place = this.#places.get(keyOf(ref));
+      if (place && (place.phase === "handed" || place.phase === "claimed")) {
+        this.#move(place, "ready", 0);
+        place.timesHanded = 0;
+      }
+    }
+    this.#prune(hold.domain);
+  }
+
+  heldBecause(domain: string): { until: number; reason: string } | undefined {
+    return this.#lines.get(domain)?.hold;
+  }
+
+  /** Makes ready what is due and what nobody renewed or claimed in time; returns what has waited too long. */
+  lapse(now: number): JobRef[] {
+    const overdue: JobRef[] = [];
+    for (const place of this.#places.values()) {
+      if (place.phase !== "ready" && place.until <= now) this.#move(place, "ready", 0);
+      if (place.phase === "ready" && place.giveUpAt <= now) overdue.push(place.ref);
+    }
+    return overdue;
+  }
+
+  /** When something here next needs doing, ms; undefined when nothing waits. */
+  wakeAt(now: number): number | undefined {
+    let soonest = Number.POSITIVE_INFINITY;
+    for (const line of this.#lines.values()) {
+      if (line.ready.size === 0) continue;
+      const blocked = line.out >= (line.hold?.admit ?? WINDOW);
+      if (!blocked) soonest = Math.min(soonest, Math.max(now, line.hold?.until ?? 0));
+    }
+    for (const place of this.#places.values())
+      if (place.phase !== "ready") soonest = Math.min(soonest, place.until);
+    return soonest === Number.POSITIVE_INFINITY ? undefined : soonest;
+  }
+
+  #line(domain: string): Line {
+    let line = this.#lines.get(domain);
+    if (!line) {
+      line = { ready: new Set(), out: 0 };
+      this.#lines.set(domain, line);
+    }
+    return line;
+  }
+
+  #prune(domain: string): void {
+    const line = this.#lines.get(domain);
+    if (line && line.ready.size === 0 && line.out === 0 && !this.#anyOf(domain)) this.#lines.delete(domain);
+  }
+
+  /** Only a line without a hold may be forgotten at once; a hold is forgotten when it has passed. */
+  #anyOf(domain: string): boolean {
+    return this.#lines.get(domain)?.hold !== undefined;
+  }
+
+  #leave(place: Place): void {
+    const line = this.#line(place.ref.domain);
+    if (place.phase === "ready") line.ready.delete(place);
+    if (place.phase === "handed" || place.phase === "claimed") line.out--;
+  }
+
+  #move(place: Place, phase: Phase, until: number): void {
+    this.#leave(place);
+    place.phase = phase;
+    place.until = until;
+    const line = this.#line(place.ref.domain);
+    if (phase === "ready") {
+      line.ready.add(place);
+      place.claimer = "";
+    }
+    if (phase === "handed" || phase === "claimed") line.out++;
+  }
+}

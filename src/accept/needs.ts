@@ -1,0 +1,50 @@
+/** What an Outbox needs of the world around it; src/bindings.ts makes it from the deployment's bindings. */
+import type { ServerPolicy } from "../accounts/policy.ts";
+import type { Accepted } from "../mail/accepted.ts";
+import type { DeliveryJob } from "../mail/job.ts";
+import type { MessageRecord } from "../mail/record.ts";
+import type { PackedMessage } from "./pack.ts";
+
+export interface SuppressionChange {
+  stream: string;
+  email: string;
+  removed: boolean;
+}
+
+export interface OutboxNeeds {
+  now(): number;
+  /** In [0, 1). */
+  random(): number;
+  /** Hands jobs to the queue; throws when it did not take them all. */
+  send(jobs: DeliveryJob[]): Promise<void>;
+  putObject(key: string, bytes: Uint8Array): Promise<void>;
+  getObject(key: string): Promise<Uint8Array | undefined>;
+  /** Puts facts into the archive; says whom it suppressed. May run twice with the same records. */
+  record(serverId: number, records: MessageRecord[]): Promise<SuppressionChange[]>;
+  /** Tells the server's other Outboxes. */
+  announce(shard: string, changes: SuppressionChange[]): Promise<void>;
+  policy(serverId: number): Promise<ServerPolicy | undefined>;
+  suppressionChanges(serverId: number, since: number): Promise<(SuppressionChange & { changedAt: number })[]>;
+  registerShard(shard: string): Promise<void>;
+  /** The DKIM-Signature fields for a message; "" when its domain has no key. Deterministic. */
+  sign(policy: ServerPolicy, message: PackedMessage, bytes: Uint8Array): Promise<string>;
+  returnPath(messageId: string, domain: string): Promise<string>;
+  log(event: string, fields: Record<string, unknown>): void;
+}
+
+export interface AcceptRequest {
+  shard: string;
+  messages: {
+    message: Omit<PackedMessage, "body">;
+    /** The composed bytes, or where R2 has them already when they are too large for a row. */
+    body: Uint8Array | { large: string; length: number };
+  }[];
+  idempotency?: { key: string; bodyHash: string };
+}
+
+export type AcceptReply =
+  | { kind: "accepted"; results: Accepted[] }
+  /** The idempotency key was used with another body. */
+  | { kind: "conflict" }
+  /** This Outbox holds as much as it will: ask the next. Nothing was accepted. */
+  | { kind: "overloaded" };

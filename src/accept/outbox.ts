@@ -1,0 +1,189 @@
+/**
+ * The Outbox, a Durable Object: where an accepted message lives until R2, D1 and its recipients' mail servers have it. One transaction
+ * here is the `200`. It alone says whether a recipient is final, grants claims, and keeps the schedule of
+ * retries, so that queues and consumers may lose or repeat what they like. This file is its calls; the work is in commit.ts,
+ * hand-over.ts, flush.ts and the pure files beside them.
+ */
+import { DurableObject } from "cloudflare:workers";
+import type { ServerPolicy } from "../accounts/policy.ts";
+import type { Claim, Hold, JobRef, OutboxPort, Settlement } from "../mail/job.ts";
+import { CLAIM_MS } from "../mail/job.ts";
+import type { MessageRecord } from "../mail/record.ts";
+import { claimGroups } from "./claim.ts";
+import { Commits } from "./commit.ts";
+import { Flush } from "./flush.ts";
+import { HandOver } from "./hand-over.ts";
+import { KnownServer } from "./known-server.ts";
+import type { AcceptReply, AcceptRequest, OutboxNeeds, SuppressionChange } from "./needs.ts";
+import { messageVersion, toRecord } from "./pack.ts";
+import { expireGroup, settleAll } from "./settle.ts";
+import { Shelf } from "./shelf.ts";
+import { Store } from "./store.ts";
+
+const DAY_MS = 86_400_000;
+/** What lists merge with the archive at most: more is only unflushed when the archive is away. */
+const MAX_PENDING = 2_000;
+
+export interface LedgerReport {
+  accepted: number;
+  waiting: number;
+  delivered: number;
+  bounced: number;
+  expired: number;
+  suppressed: number;
+  cancelled: number;
+  /** Recipients that were accepted and are in no state, or wait and stand in no line: 0, or something is lost. */
+  drift: number;
+  oldestWaitingAt?: number;
+}
+
+export class OutboxObject extends DurableObject implements OutboxPort {
+  readonly #needs: OutboxNeeds;
+  readonly #store: Store;
+  readonly #shelf: Shelf;
+  readonly #commits: Commits;
+  readonly #handOver: HandOver;
+  readonly #flush: Flush;
+  readonly #server: KnownServer;
+  #alarmAt: number | undefined;
+
+  constructor(ctx: DurableObjectState, env: object, needs: OutboxNeeds) {
+    super(ctx, env);
+    this.#needs = needs;
+    this.#store = new Store(ctx.storage.sql);
+    this.#shelf = new Shelf(this.#store, needs.now() + CLAIM_MS);
+    this.#server = new KnownServer(this.#store, needs);
+    this.#handOver = new HandOver(this.#shelf, this.#server, needs);
+    this.#flush = new Flush(this.#store, this.#shelf, this.#server, needs);
+    this.#commits = new Commits(ctx.storage, this.#store, this.#shelf, (due) => this.#afterCommit(due));
+    // A restart may have lost the hand-overs that were under way; the sweep and the alarm bring them back.
+    if (this.#shelf.lines.size > 0 || this.#flush.due() !== undefined)
+      ctx.blockConcurrencyWhile(async () => {
+        this.#alarmAt = (await ctx.storage.getAlarm()) ?? undefined;
+        this.#wakeBy(needs.now() + CLAIM_MS);
+      });
+  }
+
+  /** Takes messages: durable when this returns. The same idempotency key gives the first answer again for 24 hours. */
+  async accept(request: AcceptRequest): Promise<AcceptReply> {
+    this.#server.shard = request.shard;
+    return this.#commits.accept(request);
+  }
+
+  /** The server's policy: fresh to half a minute, or as it was last known when the directory is away. */
+  async policy(shard: string): Promise<ServerPolicy | undefined> {
+    this.#server.shard = shard;
+    return this.#server.policy();
+  }
+
+  async claim(refs: JobRef[], claimer: string): Promise<{ claims: Claim[]; gone: JobRef[] }> {
+    const policy = await this.#server.policy();
+    if (!policy) throw new Error("the server of this Outbox is not known yet");
+    return claimGroups(refs, claimer, { policy, store: this.#store, shelf: this.#shelf, needs: this.#needs });
+  }
+
+  async renew(refs: JobRef[], claimer: string): Promise<void> {
+    this.#shelf.lines.renew(refs, claimer, this.#needs.now());
+  }
+
+  async settle(settlements: Settlement[]): Promise<void> {
+    const now = this.#needs.now();
+    const due = settleAll(settlements, {
+      store: this.#store,
+      shelf: this.#shelf,
+      now,
+      random: this.#needs.random,
+    });
+    const flushAt = this.#flush.due();
+    if (flushAt !== undefined) this.#wakeBy(flushAt);
+    if (due !== undefined) this.#wakeBy(due);
+    this.ctx.waitUntil(this.#handOver.run());
+  }
+
+  async hold(holds: Hold[]): Promise<void> {
+    for (const hold of holds) {
+      this.#shelf.lines.hold(hold);
+      this.#wakeBy(hold.until);
+    }
+  }
+
+  async changeSuppressions(changes: SuppressionChange[]): Promise<void> {
+    this.#store.changeSuppressions(changes);
+  }
+
+  /** A message that is still here, with its bytes as sent when they are. */
+  async find(messageId: string): Promise<{ record: MessageRecord; raw?: Uint8Array } | undefined> {
+    const found = this.#shelf.find(messageId);
+    if (!found) return undefined;
+    const record = this.#record(found);
+    const raw = this.#shelf.bytes(found);
+    return raw ? { record, raw } : { record };
+  }
+
+  /** What the archive does not have yet, or has an older version of; newest first. */
+  async pending(): Promise<MessageRecord[]> {
+    const records: MessageRecord[] = [];
+    for (const found of this.#shelf.newestFirst()) {
+      if (records.length >= MAX_PENDING) break;
+      if (found.progress.archived < messageVersion(found.progress)) records.push(this.#record(found));
+    }
+    return records;
+  }
+
+  /** Counts as stored, checked against each other and against who stands in line. */
+  async ledger(): Promise<LedgerReport> {
+    const { accepted, counts, oldestWaitingAt } = this.#store.ledger();
+    const { waiting, delivered, bounced, expired, suppressed, cancelled } = counts;
+    const unaccounted = accepted - waiting - delivered - bounced - expired - suppressed - cancelled;
+    const drift = Math.abs(unaccounted) + this.#shelf.waitingWithoutLine();
+    return { accepted, waiting, delivered, bounced, expired, suppressed, cancelled, drift, oldestWaitingAt };
+  }
+
+  /** Cron's call, each minute: wakes an Outbox whose alarm was lost. Harmless at any time. */
+  async sweep(): Promise<void> {
+    const wake = this.#nextWake();
+    if (wake !== undefined) this.#wakeBy(Math.max(wake, this.#needs.now()));
+  }
+
+  /** Runs at least once, perhaps twice: each step looks at what is still to be done. */
+  override async alarm(): Promise<void> {
+    this.#alarmAt = undefined;
+    const now = this.#needs.now();
+    try {
+      this.#store.forgetAnswers(now - DAY_MS);
+      for (const ref of this.#shelf.lines.lapse(now)) expireGroup(ref, this.#shelf, now);
+      await this.#handOver.run();
+      await this.#flush.run();
+    } catch (error) {
+      // A thrown alarm is retried six times and then dropped; ours arms itself again below, for ever.
+      this.#needs.log("outbox alarm failed", { shard: this.#server.shard, error: String(error) });
+    }
+    const wake = this.#nextWake();
+    if (wake !== undefined) this.#wakeBy(wake);
+  }
+
+  #record(found: Parameters<Shelf["bytes"]>[0]): MessageRecord {
+    const hold = (domain: string) => this.#shelf.lines.heldBecause(domain);
+    return toRecord(this.#server.serverId, found.message, found.progress, hold);
+  }
+
+  #afterCommit(flushAt: number): void {
+    this.#wakeBy(flushAt);
+    this.ctx.waitUntil(this.#handOver.run());
+  }
+
+  #nextWake(): number | undefined {
+    const now = this.#needs.now();
+    const line = this.#handOver.wakeAt(now);
+    const flush = this.#flush.due();
+    if (line === undefined || flush === undefined) return line ?? flush;
+    return Math.min(line, flush);
+  }
+
+  /** Setting an alarm costs a row, so only an earlier one is set. */
+  #wakeBy(at: number): void {
+    if (this.#alarmAt !== undefined && this.#alarmAt <= at) return;
+    this.#alarmAt = at;
+    this.ctx.storage.setAlarm(at);
+  }
+}

@@ -1,0 +1,162 @@
+/**
+ * What an attempt's outcomes do to a message: each recipient becomes final, or waits for its next try with the reason.
+ * Pure, and harmless when it runs twice: an attempt that is counted already changes nothing.
+ */
+import type { JobRef, Settlement } from "../mail/job.ts";
+import type { Outcome } from "../mail/outcome.ts";
+import type { Attempt } from "../mail/record.ts";
+import { replyText } from "../mail/reply.ts";
+import { nextTry } from "../mail/schedule.ts";
+import { bounceType } from "../smtp/bounce-type.ts";
+import {
+  type GroupProgress,
+  isWaiting,
+  type MessageProgress,
+  type Pack,
+  type PackedMessage,
+} from "./pack.ts";
+import type { Shelf } from "./shelf.ts";
+import type { Store } from "./store.ts";
+
+/** More of an attempt than this is not worth its bytes: the last attempts tell the story. */
+const MAX_ATTEMPTS_KEPT = 24;
+
+export interface Settled {
+  /** Whether anything changed. */
+  changed: boolean;
+  /** Recipients that hard-bounced: the stream must not mail them again. */
+  hardBounced: string[];
+}
+
+/** Applies a settlement to the progress in place. `random` is in [0, 1). */
+export function settle(
+  message: PackedMessage,
+  progress: MessageProgress,
+  settlement: Settlement,
+  context: { now: number; random: number },
+): Settled {
+  const index = message.groups.findIndex((g) => g.domain === settlement.domain);
+  const group = message.groups[index];
+  const at = progress.groups[index];
+  if (!group || !at || settlement.attempt !== at.attempts + 1) return { changed: false, hardBounced: [] };
+  if (settlement.signature !== "") progress.signature ??= settlement.signature;
+
+  at.attempts = settlement.attempt;
+  const due = nextTry(
+    at.attempts,
+    message.acceptedAt,
+    message.giveUpAt - message.acceptedAt,
+    context.now,
+    context.random,
+  );
+  const hardBounced: string[] = [];
+  for (const outcome of settlement.outcomes) {
+    const recipient = at.recipients[group.recipients.indexOf(outcome.recipient.toLowerCase())];
+    if (recipient?.state !== "waiting") continue;
+    recipient.attempts = [...recipient.attempts, toAttempt(settlement, outcome)].slice(-MAX_ATTEMPTS_KEPT);
+    recipient.at = outcome.at;
+    if (outcome.result === "delivered") {
+      recipient.state = "delivered";
+      delete recipient.reason;
+    } else if (outcome.result === "bounced" || due === "give up") {
+      recipient.state = outcome.result === "bounced" ? "bounced" : "expired";
+      recipient.reason = why(outcome);
+      recipient.bounceType = typeOf(outcome);
+      if (recipient.bounceType === "HardBounce") hardBounced.push(outcome.recipient.toLowerCase());
+    } else {
+      recipient.reason = why(outcome);
+    }
+  }
+  if (isWaiting(at) && due !== "give up") at.nextTryAt = due;
+  else delete at.nextTryAt;
+  return { changed: true, hardBounced };
+}
+
+/** Applies settlements to their packs and lines: one row a pack. Returns when the soonest next try is due. */
+export function settleAll(
+  settlements: Settlement[],
+  { store, shelf, now, random }: { store: Store; shelf: Shelf; now: number; random(): number },
+): number | undefined {
+  // Pack by pack, each saved before the next is looked at: a pack that is not saved may leave memory.
+  const byPack = Map.groupBy(settlements, (s) => shelf.packOf(s.messageId));
+  let soonest: number | undefined;
+  for (const [packId, ofPack] of byPack) {
+    if (packId === undefined) continue;
+    let changes = false;
+    let pack: Pack | undefined;
+    for (const settlement of ofPack) {
+      const found = shelf.find(settlement.messageId);
+      if (!found) continue;
+      pack = found.pack;
+      const { changed, hardBounced } = settle(found.message, found.progress, settlement, {
+        now,
+        random: random(),
+      });
+      if (!changed) continue;
+      changes = true;
+      const { stream } = found.message;
+      store.changeSuppressions(hardBounced.map((email) => ({ stream, email, removed: false })));
+      const group =
+        found.progress.groups[found.message.groups.findIndex((g) => g.domain === settlement.domain)];
+      if (group?.nextTryAt !== undefined) {
+        shelf.lines.wait(settlement, group.nextTryAt);
+        soonest = Math.min(soonest ?? group.nextTryAt, group.nextTryAt);
+      } else {
+        shelf.lines.remove(settlement);
+      }
+      if (settlement.outcomes.some((o) => o.result === "delivered")) shelf.lines.release(settlement.domain);
+    }
+    if (pack && changes) shelf.save(pack, now);
+  }
+  return soonest;
+}
+
+/** Ends a group that has waited past its message's time, with the reason it last waited for. */
+export function expireGroup(ref: JobRef, shelf: Shelf, now: number): void {
+  const found = shelf.find(ref.messageId);
+  const group = found?.progress.groups[found.message.groups.findIndex((g) => g.domain === ref.domain)];
+  if (found && group) {
+    expire(group, shelf.lines.heldBecause(ref.domain)?.reason ?? "waited too long", now);
+    shelf.save(found.pack, now);
+  }
+  shelf.lines.remove(ref);
+}
+
+/** Ends what has waited too long without an attempt that could end it: a held or never tried group. */
+export function expire(at: GroupProgress, reason: string, now: number): void {
+  for (const recipient of at.recipients) {
+    if (recipient.state !== "waiting") continue;
+    recipient.state = "expired";
+    recipient.at = now;
+    recipient.reason ??= reason;
+    recipient.bounceType = "Transient";
+  }
+  delete at.nextTryAt;
+}
+
+function typeOf(outcome: Outcome): string {
+  if (outcome.bounceType) return outcome.bounceType;
+  return bounceType(outcome.reply, outcome.reason);
+}
+
+/** "451 4.7.1 greylisted" by whom: "mx1.example: 451 4.7.1 greylisted". */
+function why(outcome: Outcome): string {
+  const said = replyText(outcome.reply) || outcome.reason;
+  const whole = outcome.reply.code && outcome.reason ? `${said} (${outcome.reason})` : said;
+  return outcome.hop.host ? `${outcome.hop.host}: ${whole}` : whole;
+}
+
+function toAttempt(settlement: Settlement, outcome: Outcome): Attempt {
+  const { reply, hop, reason, uncertain, transcript, at, result } = outcome;
+  return {
+    number: settlement.attempt,
+    transport: settlement.transport,
+    at,
+    result,
+    reply,
+    hop,
+    reason,
+    uncertain,
+    transcript,
+  };
+}

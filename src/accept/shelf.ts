@@ -1,0 +1,170 @@
+/**
+ * The packs of an Outbox at hand: where each message lies, who waits in which line, and which packs the archive should be told
+ * of. Packs are read back from the store when they are not in memory, so hold one across no `await`: after it, ask again.
+ */
+import type { JobRef } from "../mail/job.ts";
+import { Lines } from "./lines.ts";
+import { isWaiting, type MessageProgress, messageVersion, type Pack, type PackedMessage } from "./pack.ts";
+import type { Store } from "./store.ts";
+
+/** Packs kept in memory: 64 messages of some KB each at most. */
+const PACKS_IN_MEMORY = 128;
+
+export interface Found {
+  pack: Pack;
+  slot: number;
+  message: PackedMessage;
+  progress: MessageProgress;
+}
+
+export class Shelf {
+  readonly lines = new Lines();
+  /** Packs with something to tell the archive, and since when. */
+  readonly dirty = new Map<number, number>();
+  readonly #store: Store;
+  readonly #where = new Map<string, number>();
+  readonly #packs = new Map<number, Pack>();
+  /** Changed and not saved: these must not leave memory. */
+  readonly #unsaved = new Map<number, Pack>();
+
+  /** What is found in the store may be claimed by a consumer that this object has forgotten: until `graceUntil`. */
+  constructor(store: Store, graceUntil: number) {
+    this.#store = store;
+    for (const pack of store.packs()) {
+      this.#index(pack, graceUntil);
+      const behind = pack.progress.some((p) => p.archived < messageVersion(p));
+      if (behind || pack.hasBody || !pack.progress.some((p) => p.groups.some(isWaiting)))
+        this.dirty.set(pack.id, 0);
+    }
+  }
+
+  /** Messages here, open or not yet in the archive. */
+  get size(): number {
+    return this.#where.size;
+  }
+
+  add(pack: Pack, now: number): void {
+    this.#index(pack);
+    this.#keep(pack);
+    this.dirty.set(pack.id, now);
+  }
+
+  pack(id: number): Pack | undefined {
+    const kept = this.#unsaved.get(id) ?? this.#packs.get(id);
+    if (kept) return kept;
+    const read = this.#store.pack(id);
+    if (read) this.#keep(read);
+    return read;
+  }
+
+  packOf(messageId: string): number | undefined {
+    return this.#where.get(messageId);
+  }
+
+  find(messageId: string): Found | undefined {
+    const id = this.#where.get(messageId.toLowerCase());
+    const pack = id === undefined ? undefined : this.pack(id);
+    const slot = pack ? pack.messages.findIndex((m) => m.id === messageId.toLowerCase()) : -1;
+    return pack && slot >= 0 ? this.at(pack, slot) : undefined;
+  }
+
+  at(pack: Pack, slot: number): Found | undefined {
+    const message = pack.messages[slot];
+    const progress = pack.progress[slot];
+    return message && progress ? { pack, slot, message, progress } : undefined;
+  }
+
+  *newestFirst(): Generator<Found> {
+    for (const id of [...new Set(this.#where.values())].sort((a, b) => b - a)) {
+      const pack = this.pack(id);
+      for (let slot = (pack?.messages.length ?? 0) - 1; pack && slot >= 0; slot--) {
+        const found = this.at(pack, slot);
+        if (found) yield found;
+      }
+    }
+  }
+
+  /** The message as it was or will be sent, while the pack still holds its bytes. */
+  bytes(found: Found): Uint8Array | undefined {
+    const { body } = found.message;
+    if (!found.pack.hasBody || "large" in body) return undefined;
+    const bytes = this.#store.bytes(found.pack.id, body.offset, body.length);
+    if (!bytes || !found.progress.signature) return bytes;
+    const signature = new TextEncoder().encode(found.progress.signature);
+    const whole = new Uint8Array(signature.length + bytes.length);
+    whole.set(signature);
+    whole.set(bytes, signature.length);
+    return whole;
+  }
+
+  /** The pack was changed in memory and will be saved or removed later: until then it stays at hand. */
+  touch(pack: Pack): void {
+    this.#unsaved.set(pack.id, pack);
+  }
+
+  /** Saves what was touched. One row. */
+  saveTouched(id: number): void {
+    const pack = this.#unsaved.get(id);
+    if (!pack) return;
+    this.#store.updatePack(pack);
+    this.#unsaved.delete(id);
+    this.#keep(pack);
+  }
+
+  /** Something about the pack changed: stored, and to be told to the archive. One row. */
+  save(pack: Pack, now: number): void {
+    this.touch(pack);
+    this.saveTouched(pack.id);
+    if (!this.dirty.has(pack.id)) this.dirty.set(pack.id, now);
+  }
+
+  /** Packs that are final everywhere are gone. */
+  remove(ids: number[]): void {
+    for (const id of ids) {
+      for (const message of this.pack(id)?.messages ?? []) this.#where.delete(message.id);
+      this.#packs.delete(id);
+      this.#unsaved.delete(id);
+      this.dirty.delete(id);
+    }
+    this.#store.deletePacks(ids);
+  }
+
+  /** Recipients that wait and that no line knows, which would never be tried again: there must be none. */
+  waitingWithoutLine(): number {
+    let lost = 0;
+    for (const { message, progress } of this.newestFirst())
+      message.groups.forEach((group, g) => {
+        const at = progress.groups[g];
+        if (!at || !isWaiting(at)) return;
+        if (!this.lines.has({ messageId: message.id, domain: group.domain }))
+          lost += at.recipients.filter((r) => r.state === "waiting").length;
+      });
+    return lost;
+  }
+
+  #index(pack: Pack, perhapsClaimedUntil?: number): void {
+    pack.messages.forEach((message, slot) => {
+      this.#where.set(message.id, pack.id);
+      message.groups.forEach((group, g) => {
+        const at = pack.progress[slot]?.groups[g];
+        if (!at || !isWaiting(at)) return;
+        const ref: JobRef = { messageId: message.id, domain: group.domain };
+        this.lines.add(
+          ref,
+          message.giveUpAt,
+          at.nextTryAt ? { dueAt: at.nextTryAt } : { perhapsClaimedUntil },
+        );
+      });
+    });
+  }
+
+  #keep(pack: Pack): void {
+    this.#packs.delete(pack.id);
+    this.#packs.set(pack.id, pack);
+    if (this.#packs.size <= PACKS_IN_MEMORY) return;
+    for (const oldest of this.#packs.keys()) {
+      this.#packs.delete(oldest);
+      break;
+    }
+  }
+}

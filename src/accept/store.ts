@@ -1,0 +1,217 @@
+/**
+ * The Outbox's SQLite: every statement it runs, and what each costs in rows written. All of it is synchronous, so what
+ * one turn of the object writes is one transaction and one flush of the disk.
+ */
+import type { ServerPolicy } from "../accounts/policy.ts";
+import type { Accepted } from "../mail/accepted.ts";
+import {
+  type Counts,
+  countPack,
+  type MessageProgress,
+  noCounts,
+  type Pack,
+  type PackedMessage,
+} from "./pack.ts";
+
+const SCHEMA = `
+CREATE TABLE IF NOT EXISTS packs (
+  id INTEGER PRIMARY KEY, at INTEGER NOT NULL,
+  -- recipients accepted by this Outbox up to and with this pack
+  accepted INTEGER NOT NULL,
+  messages TEXT NOT NULL, progress TEXT NOT NULL, body BLOB,
+  waiting INTEGER NOT NULL, delivered INTEGER NOT NULL, bounced INTEGER NOT NULL,
+  expired INTEGER NOT NULL, suppressed INTEGER NOT NULL, cancelled INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS ledger (
+  id INTEGER PRIMARY KEY CHECK (id = 1), accepted INTEGER NOT NULL, last_pack INTEGER NOT NULL,
+  delivered INTEGER NOT NULL, bounced INTEGER NOT NULL, expired INTEGER NOT NULL,
+  suppressed INTEGER NOT NULL, cancelled INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS answers (
+  key TEXT PRIMARY KEY, body_hash TEXT NOT NULL, at INTEGER NOT NULL, results TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS suppressed (
+  stream TEXT NOT NULL, email TEXT NOT NULL, PRIMARY KEY (stream, email)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS known (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+`;
+
+/** The server's policy as this Outbox last read it, and how far it has read the changes of suppressions. */
+export interface Known {
+  /** This Outbox's own name. */
+  shard: string;
+  policy: ServerPolicy;
+  fetchedAt: number;
+  suppressionsUntil: number;
+  registered: boolean;
+}
+
+interface PackRow extends Record<string, SqlStorageValue> {
+  id: number;
+  messages: string;
+  progress: string;
+  has_body: number;
+}
+
+export class Store {
+  readonly #sql: SqlStorage;
+  #accepted: number;
+  #lastPack: number;
+  #anySuppressed: boolean;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+    sql.exec(SCHEMA);
+    const packs = sql
+      .exec("SELECT coalesce(max(accepted), 0) accepted, coalesce(max(id), 0) id FROM packs")
+      .one();
+    const ledger = sql.exec("SELECT accepted, last_pack FROM ledger").toArray()[0];
+    this.#accepted = Math.max(Number(packs.accepted), Number(ledger?.accepted ?? 0));
+    this.#lastPack = Math.max(Number(packs.id), Number(ledger?.last_pack ?? 0));
+    this.#anySuppressed = sql.exec("SELECT 1 FROM suppressed LIMIT 1").toArray().length > 0;
+  }
+
+  /** One row. */
+  insertPack(messages: PackedMessage[], progress: MessageProgress[], body: Uint8Array): Pack {
+    const c = countPack(progress);
+    this.#accepted += c.waiting + c.suppressed;
+    const id = ++this.#lastPack;
+    this.#sql.exec(
+      "INSERT INTO packs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      id,
+      messages[0]?.acceptedAt ?? 0,
+      this.#accepted,
+      JSON.stringify(messages),
+      JSON.stringify(progress),
+      body,
+      c.waiting,
+      c.delivered,
+      c.bounced,
+      c.expired,
+      c.suppressed,
+      c.cancelled,
+    );
+    return { id, messages, progress, hasBody: true };
+  }
+
+  /** One row. Also drops the bytes when `pack.hasBody` has become false. */
+  updatePack(pack: Pack): void {
+    const c = countPack(pack.progress);
+    this.#sql.exec(
+      `UPDATE packs SET progress = ?, waiting = ?, delivered = ?, bounced = ?, expired = ?, suppressed = ?, cancelled = ?
+       ${pack.hasBody ? "" : ", body = NULL"} WHERE id = ?`,
+      JSON.stringify(pack.progress),
+      c.waiting,
+      c.delivered,
+      c.bounced,
+      c.expired,
+      c.suppressed,
+      c.cancelled,
+      pack.id,
+    );
+  }
+
+  /** One row a pack, and one for the ledger, which takes over what the packs counted. */
+  deletePacks(ids: number[]): void {
+    if (ids.length === 0) return;
+    const list = JSON.stringify(ids);
+    this.#sql.exec(
+      `INSERT INTO ledger SELECT 1, ?2, ?3, sum(delivered), sum(bounced), sum(expired), sum(suppressed), sum(cancelled)
+         FROM packs WHERE id IN (SELECT value FROM json_each(?1))
+       ON CONFLICT (id) DO UPDATE SET accepted = excluded.accepted, last_pack = excluded.last_pack,
+         delivered = delivered + excluded.delivered, bounced = bounced + excluded.bounced,
+         expired = expired + excluded.expired, suppressed = suppressed + excluded.suppressed,
+         cancelled = cancelled + excluded.cancelled`,
+      list,
+      this.#accepted,
+      this.#lastPack,
+    );
+    this.#sql.exec("DELETE FROM packs WHERE id IN (SELECT value FROM json_each(?))", list);
+  }
+
+  pack(id: number): Pack | undefined {
+    const columns = "id, messages, progress, body IS NOT NULL AS has_body";
+    const row = this.#sql.exec<PackRow>(`SELECT ${columns} FROM packs WHERE id = ?`, id).toArray()[0];
+    return row && toPack(row);
+  }
+
+  *packs(): Generator<Pack> {
+    const columns = "id, messages, progress, body IS NOT NULL AS has_body";
+    for (const row of this.#sql.exec<PackRow>(`SELECT ${columns} FROM packs ORDER BY id`)) yield toPack(row);
+  }
+
+  bytes(pack: number, offset: number, length: number): Uint8Array | undefined {
+    const row = this.#sql
+      .exec(
+        "SELECT substr(body, ?, ?) AS bytes FROM packs WHERE id = ? AND body IS NOT NULL",
+        offset + 1,
+        length,
+        pack,
+      )
+      .toArray()[0];
+    return row?.bytes instanceof ArrayBuffer ? new Uint8Array(row.bytes) : undefined;
+  }
+
+  /** Recipients by state, and what was counted when they were accepted: two counts that must agree. */
+  ledger(): { accepted: number; counts: Counts; oldestWaitingAt: number | undefined } {
+    const sums = "sum(delivered) d, sum(bounced) b, sum(expired) e, sum(suppressed) s, sum(cancelled) c";
+    const open = this.#sql.exec(`SELECT sum(waiting) w, ${sums} FROM packs`).one();
+    const ended = this.#sql.exec(`SELECT ${sums} FROM ledger`).one();
+    const oldest = this.#sql.exec("SELECT min(at) at FROM packs WHERE waiting > 0").one().at;
+    const counts = noCounts();
+    counts.waiting = Number(open.w);
+    counts.delivered = Number(open.d) + Number(ended.d);
+    counts.bounced = Number(open.b) + Number(ended.b);
+    counts.expired = Number(open.e) + Number(ended.e);
+    counts.suppressed = Number(open.s) + Number(ended.s);
+    counts.cancelled = Number(open.c) + Number(ended.c);
+    return {
+      accepted: this.#accepted,
+      counts,
+      oldestWaitingAt: oldest === null ? undefined : Number(oldest),
+    };
+  }
+
+  answer(key: string): { bodyHash: string; results: Accepted[] } | undefined {
+    const row = this.#sql.exec("SELECT body_hash, results FROM answers WHERE key = ?", key).toArray()[0];
+    return row && { bodyHash: String(row.body_hash), results: JSON.parse(String(row.results)) as Accepted[] };
+  }
+
+  keepAnswer(key: string, bodyHash: string, at: number, results: Accepted[]): void {
+    this.#sql.exec("INSERT INTO answers VALUES (?, ?, ?, ?)", key, bodyHash, at, JSON.stringify(results));
+  }
+
+  forgetAnswers(before: number): void {
+    this.#sql.exec("DELETE FROM answers WHERE at < ?", before);
+  }
+
+  isSuppressed(stream: string, email: string): boolean {
+    if (!this.#anySuppressed) return false;
+    return (
+      this.#sql.exec("SELECT 1 FROM suppressed WHERE stream = ? AND email = ?", stream, email).toArray()
+        .length > 0
+    );
+  }
+
+  changeSuppressions(changes: { stream: string; email: string; removed: boolean }[]): void {
+    for (const { stream, email, removed } of changes) {
+      if (removed) this.#sql.exec("DELETE FROM suppressed WHERE stream = ? AND email = ?", stream, email);
+      else this.#sql.exec("INSERT OR IGNORE INTO suppressed VALUES (?, ?)", stream, email);
+      if (!removed) this.#anySuppressed = true;
+    }
+  }
+
+  known(): Known | undefined {
+    const row = this.#sql.exec("SELECT value FROM known WHERE name = 'server'").toArray()[0];
+    return row && (JSON.parse(String(row.value)) as Known);
+  }
+
+  learn(known: Known): void {
+    this.#sql.exec("INSERT OR REPLACE INTO known VALUES ('server', ?)", JSON.stringify(known));
+  }
+}
+
+function toPack(row: PackRow): Pack {
+  return {
+    id: row.id,
+    messages: JSON.parse(row.messages) as PackedMessage[],
+    progress: JSON.parse(row.progress) as MessageProgress[],
+    hasBody: row.has_body === 1,
+  };
+}
