@@ -21,11 +21,12 @@ export class KnownServer {
   #shard: string;
   #refreshing: Promise<void> | undefined;
 
-  constructor(store: Store, needs: OutboxNeeds) {
+  /** `name` is the object's, where the runtime gives it; it is also kept, since an alarm need not know it. */
+  constructor(store: Store, needs: OutboxNeeds, name: string | undefined) {
     this.#store = store;
     this.#needs = needs;
     this.#known = store.known();
-    this.#shard = this.#known?.shard ?? "";
+    this.#shard = name ?? this.#known?.shard ?? "";
   }
 
   get shard(): string {

@@ -52,7 +52,7 @@ export class OutboxObject extends DurableObject implements OutboxPort {
     this.#needs = needs;
     this.#store = new Store(ctx.storage.sql);
     this.#shelf = new Shelf(this.#store, needs.now() + CLAIM_MS);
-    this.#server = new KnownServer(this.#store, needs);
+    this.#server = new KnownServer(this.#store, needs, ctx.id.name);
     this.#handOver = new HandOver(this.#shelf, this.#server, needs);
     this.#flush = new Flush(this.#store, this.#shelf, this.#server, needs);
     this.#commits = new Commits(ctx.storage, this.#store, this.#shelf, (due) => this.#afterCommit(due));

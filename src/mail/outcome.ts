@@ -30,4 +30,6 @@ export interface Outcome {
   /** Milliseconds since the epoch: when the attempt ended. */
   at: number;
   transcript: Exchange[];
+  /** Postmark's type, when it is known better than the reply says it: the bounce-testing addresses. */
+  bounceType?: string;
 }

@@ -4,7 +4,14 @@ import type { NextHop, Outcome, TransportName } from "./outcome.ts";
 import type { Exchange, Reply } from "./reply.ts";
 
 /** Everything but `waiting` is final; a recipient is in exactly one of these. */
-export const RECIPIENT_STATES = ["waiting", "delivered", "bounced", "expired", "suppressed", "cancelled"] as const;
+export const RECIPIENT_STATES = [
+  "waiting",
+  "delivered",
+  "bounced",
+  "expired",
+  "suppressed",
+  "cancelled",
+] as const;
 export type RecipientState = (typeof RECIPIENT_STATES)[number];
 
 export interface Attempt {

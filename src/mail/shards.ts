@@ -1,5 +1,5 @@
 /** Which Outboxes to ask for a caller, in order: near first, then the neighbours, so that a region may fail. Pure. */
-import { MAX_SHARD_NUMBER, REGIONS, type Region, type Shard } from "../mail/message-id.ts";
+import { MAX_SHARD_NUMBER, REGIONS, type Region, type Shard } from "./message-id.ts";
 
 /** More than this many tries takes longer than a caller waits. */
 const MAX_TRIES = 4;

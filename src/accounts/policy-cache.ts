@@ -1,0 +1,64 @@
+/**
+ * What a Worker's isolate remembers of servers and tokens, for half a minute: with the Outbox's own half a minute behind it,
+ * a revoked token stops within one. Servers that do not exist are remembered as well, so that guessing costs us little.
+ */
+import type { Region } from "../mail/message-id.ts";
+import type { ServerPolicy } from "./policy.ts";
+import { hashToken, serverIdOf } from "./token.ts";
+
+const FRESH_MS = 30_000;
+const MAX_ENTRIES = 2_000;
+
+export class PolicyCache {
+  readonly #fetch: (serverId: number, region: Region) => Promise<ServerPolicy | undefined>;
+  readonly #now: () => number;
+  readonly #policies = new Map<number, { until: number; policy: Promise<ServerPolicy | undefined> }>();
+  readonly #hashes = new Map<string, Promise<string>>();
+
+  constructor(
+    fetch: (serverId: number, region: Region) => Promise<ServerPolicy | undefined>,
+    now: () => number,
+  ) {
+    this.#fetch = fetch;
+    this.#now = now;
+  }
+
+  /** The server whose token this is; undefined when there is none. The case of the token does not matter. */
+  async byToken(token: string, region: Region): Promise<ServerPolicy | undefined> {
+    const serverId = serverIdOf(token);
+    if (serverId === undefined) return undefined;
+    const [hash, policy] = await Promise.all([
+      this.#hash(token.toLowerCase()),
+      this.byServer(serverId, region),
+    ]);
+    return policy?.tokenHashes.includes(hash) ? policy : undefined;
+  }
+
+  byServer(serverId: number, region: Region): Promise<ServerPolicy | undefined> {
+    const kept = this.#policies.get(serverId);
+    if (kept && kept.until > this.#now()) return kept.policy;
+    const policy = this.#fetch(serverId, region);
+    // A failure is the caller's to report, and is not remembered.
+    policy.catch(() => this.#policies.delete(serverId));
+    put(this.#policies, serverId, { until: this.#now() + FRESH_MS, policy });
+    return policy;
+  }
+
+  #hash(token: string): Promise<string> {
+    const kept = this.#hashes.get(token);
+    if (kept) return kept;
+    const hash = hashToken(token);
+    put(this.#hashes, token, hash);
+    return hash;
+  }
+}
+
+function put<K, V>(map: Map<K, V>, key: K, value: V): void {
+  if (map.size >= MAX_ENTRIES) {
+    for (const oldest of map.keys()) {
+      map.delete(oldest);
+      break;
+    }
+  }
+  map.set(key, value);
+}

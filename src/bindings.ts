@@ -1,0 +1,160 @@
+/**
+ * The only reader of Env: makes, from the deployment's bindings, the few ports that each stage asks for. Nothing here decides
+ * anything.
+ */
+import type { AcceptNeeds } from "./accept/accept.ts";
+import type { OutboxNeeds } from "./accept/needs.ts";
+import type { OutboxObject } from "./accept/outbox.ts";
+import { loadPolicy, type ServerPolicy } from "./accounts/policy.ts";
+import { PolicyCache } from "./accounts/policy-cache.ts";
+import { openKeys } from "./accounts/signing-keys.ts";
+import { sign } from "./compose/sign.ts";
+import type { Destination } from "./deliver/destination.ts";
+import type { DeliveryJob } from "./mail/job.ts";
+import { parseShardName, type Region, shardName } from "./mail/message-id.ts";
+import { formatReturnPath, returnPathKey } from "./mail/return-path.ts";
+import { shardsFor } from "./mail/shards.ts";
+import { suppressionChanges } from "./suppress/list.ts";
+import { record } from "./track/record.ts";
+
+export interface Env {
+  DIRECTORY: D1Database;
+  ARCHIVE: D1Database;
+  MAIL: R2Bucket;
+  DELIVERIES: Queue<DeliveryJob>;
+  DELIVERIES_DEAD: Queue<DeliveryJob>;
+  OUTBOX: DurableObjectNamespace<OutboxObject>;
+  DESTINATION: DurableObjectNamespace<Destination>;
+  SEND_EMAIL: SendEmail;
+  MAIL_DOMAIN: string;
+  GATEWAYS: string;
+  SMARTHOST: string;
+  OUTBOXES_PER_REGION: string;
+  HAND_OVER_MS: string;
+  EDGEPOST_SECRET: string;
+  GATEWAY_SECRET: string;
+  SMARTHOST_PASSWORD?: string;
+}
+
+/** sendBatch takes 100 messages and 256 KB; a job of 100 references is about 12 KB. */
+const JOBS_PER_BATCH = 20;
+/** How many changes of suppressions an Outbox reads at a time. */
+const SUPPRESSIONS_PER_READ = 20_000;
+
+export function log(event: string, fields: Record<string, unknown>): void {
+  console.log(JSON.stringify({ event, ...fields }));
+}
+
+/** A region that the platform does not know ("local") gives no hint. */
+export function outboxOf(env: Env, shard: string, region: Region = parseShardName(shard).region) {
+  const options = region === "local" ? {} : { locationHint: region as DurableObjectLocationHint };
+  return env.OUTBOX.get(env.OUTBOX.idFromName(shard), options);
+}
+
+export async function objectBytes(
+  bucket: R2Bucket,
+  key: string,
+  range?: { offset: number; length: number },
+): Promise<Uint8Array | undefined> {
+  const object = await bucket.get(key, range ? { range } : undefined);
+  return object ? new Uint8Array(await object.arrayBuffer()) : undefined;
+}
+
+let pathKey: Promise<CryptoKey> | undefined;
+
+export function outboxNeeds(env: Env): OutboxNeeds {
+  return {
+    now: Date.now,
+    random: Math.random,
+    log,
+    async send(jobs) {
+      for (let i = 0; i < jobs.length; i += JOBS_PER_BATCH)
+        await env.DELIVERIES.sendBatch(jobs.slice(i, i + JOBS_PER_BATCH).map((body) => ({ body })));
+    },
+    async putObject(key, bytes) {
+      await env.MAIL.put(key, bytes);
+    },
+    getObject: (key) => objectBytes(env.MAIL, key),
+    record: async (_serverId, records) => {
+      const made = await record({ archive: env.ARCHIVE, directory: env.DIRECTORY, now: Date.now }, records);
+      return made.map(({ stream, email }) => ({ stream, email, removed: false }));
+    },
+    async announce(shard, changes) {
+      const others = (await shardNames(env, parseShardName(shard).serverId)).filter((name) => name !== shard);
+      await Promise.all(others.map((name) => outboxOf(env, name).changeSuppressions(changes)));
+    },
+    policy: (serverId) => loadPolicy(env.DIRECTORY, serverId),
+    suppressionChanges: (serverId, since) =>
+      suppressionChanges(env.DIRECTORY, serverId, since, SUPPRESSIONS_PER_READ),
+    async registerShard(shard) {
+      await env.DIRECTORY.prepare("INSERT INTO shards VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
+        .bind(shard, parseShardName(shard).serverId, Date.now())
+        .run();
+    },
+    async sign(policy, message, bytes) {
+      const keys = await openKeys(policy, message.fromDomain, env.EDGEPOST_SECRET);
+      return keys.length > 0 ? sign(bytes, keys, message.acceptedAt) : "";
+    },
+    async returnPath(messageId, domain) {
+      pathKey ??= returnPathKey(env.EDGEPOST_SECRET);
+      return formatReturnPath(await pathKey, messageId, domain);
+    },
+  };
+}
+
+export function acceptNeeds(env: Env): AcceptNeeds {
+  return {
+    now: Date.now,
+    randomBytes: (count) => crypto.getRandomValues(new Uint8Array(count)),
+    outbox: (shard, region) => outboxOf(env, shard, region),
+    async putObject(key, bytes) {
+      await env.MAIL.put(key, bytes);
+    },
+    mailDomain: env.MAIL_DOMAIN,
+    shardsPerRegion: Number(env.OUTBOXES_PER_REGION) || 1,
+    log,
+  };
+}
+
+let policies: PolicyCache | undefined;
+
+/** Policies as this isolate knows them, from the Outbox nearest to the caller, or the next when that one fails. */
+export function policyCache(env: Env): PolicyCache {
+  policies ??= new PolicyCache(async (serverId, region): Promise<ServerPolicy | undefined> => {
+    let failure: unknown;
+    for (const shard of shardsFor(region, Number(env.OUTBOXES_PER_REGION) || 1)) {
+      const name = shardName(serverId, shard);
+      try {
+        return await outboxOf(env, name, shard.region).policy(name);
+      } catch (error) {
+        log("outbox passed over", { shard: name, error: String(error) });
+        failure = error;
+      }
+    }
+    throw failure;
+  }, Date.now);
+  return policies;
+}
+
+/** Every Outbox of a server (of all servers without one) that ever accepted. */
+export async function shardNames(env: Env, serverId?: number): Promise<string[]> {
+  const where = serverId === undefined ? "" : " WHERE server_id = ?";
+  const statement = env.DIRECTORY.prepare(`SELECT name FROM shards${where}`);
+  const { results } = await (serverId === undefined ? statement : statement.bind(serverId)).all<{
+    name: string;
+  }>();
+  return results.map((r) => r.name);
+}
+
+/** Also those near the caller, which may have accepted before the directory heard of them, or while it is away. */
+export async function shardNamesNear(env: Env, serverId: number, region: Region): Promise<string[]> {
+  const names = new Set<string>();
+  for (let number = 0; number <= (Number(env.OUTBOXES_PER_REGION) || 1); number++)
+    names.add(shardName(serverId, { region, number }));
+  try {
+    for (const name of await shardNames(env, serverId)) names.add(name);
+  } catch (error) {
+    log("directory is away", { error: String(error) });
+  }
+  return [...names];
+}

@@ -1,0 +1,49 @@
+/** The Worker: each of its doors is one line to a room. */
+import { OutboxObject } from "./accept/outbox.ts";
+import { apiApp } from "./api/app.ts";
+import {
+  apiNeeds,
+  deliverNeeds,
+  destinationNeeds,
+  type Env,
+  log,
+  outboxNeeds,
+  sweepAll,
+} from "./bindings.ts";
+import { deliver } from "./deliver/consume.ts";
+import { DestinationObject } from "./deliver/destination.ts";
+import type { DeliveryJob } from "./mail/job.ts";
+
+export class Outbox extends OutboxObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, outboxNeeds(env));
+  }
+}
+
+export class Destination extends DestinationObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, destinationNeeds(env));
+  }
+}
+
+let app: ReturnType<typeof apiApp> | undefined;
+
+export default {
+  fetch(request, env, ctx) {
+    app ??= apiApp(apiNeeds(env));
+    return app.fetch(request, env, ctx);
+  },
+
+  async queue(batch, env, ctx) {
+    if (batch.queue.endsWith("-dead")) {
+      // The Outbox knows these recipients and hands over again: this is only worth a line in the log.
+      for (const message of batch.messages) log("job given up by the queue", { job: message.body });
+      return;
+    }
+    await deliver(batch.messages, deliverNeeds(env, ctx));
+  },
+
+  async scheduled(_controller, env) {
+    await sweepAll(env);
+  },
+} satisfies ExportedHandler<Env, DeliveryJob>;

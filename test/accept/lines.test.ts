@@ -1,0 +1,107 @@
+import { describe, expect, it } from "vitest";
+import { Lines } from "../../src/accept/lines.ts";
+import { CLAIM_MS } from "../../src/mail/job.ts";
+
+const NEVER = Number.MAX_SAFE_INTEGER;
+const ref = (messageId: string, domain = "a.example") => ({ messageId, domain });
+const ids = (refs: { messageId: string }[]) => refs.map((r) => r.messageId);
+
+function lines(count: number, domain = "a.example"): Lines {
+  const all = new Lines();
+  for (let i = 0; i < count; i++) all.add(ref(`m${i}`, domain), NEVER);
+  return all;
+}
+
+describe("lines", () => {
+  it("hand over what is ready once, in order", () => {
+    const all = lines(3);
+    expect(ids(all.handOver(0, 10))).toEqual(["m0", "m1", "m2"]);
+    expect(all.handOver(0, 10)).toEqual([]);
+  });
+
+  it("hand over again, ever more rarely, what no consumer claimed", () => {
+    const all = lines(1);
+    all.handOver(0, 10);
+    all.lapse(59_999);
+    expect(all.handOver(59_999, 10)).toEqual([]);
+    all.lapse(60_000);
+    expect(all.handOver(60_000, 10)).toHaveLength(1);
+    all.lapse(120_000);
+    expect(all.handOver(120_000, 10)).toEqual([]);
+    all.lapse(180_000);
+    expect(all.handOver(180_000, 10)).toHaveLength(1);
+  });
+
+  it("grant a claim to one claimer, until it lapses", () => {
+    const all = lines(1);
+    all.handOver(0, 10);
+    expect(all.claim(ref("m0"), "one", 0)).toBe(true);
+    expect(all.claim(ref("m0"), "two", 0)).toBe(false);
+    all.renew([ref("m0")], "one", CLAIM_MS - 1);
+    all.lapse(CLAIM_MS);
+    expect(all.claim(ref("m0"), "two", CLAIM_MS)).toBe(false);
+    all.lapse(2 * CLAIM_MS);
+    expect(ids(all.handOver(2 * CLAIM_MS, 10))).toEqual(["m0"]);
+    expect(all.claim(ref("m0"), "two", 2 * CLAIM_MS)).toBe(true);
+  });
+
+  it("after a restart grant nothing that may be claimed, and take back who renews", () => {
+    const all = new Lines();
+    all.add(ref("m0"), NEVER, { perhapsClaimedUntil: CLAIM_MS });
+    expect(all.handOver(0, 10)).toEqual([]);
+    expect(all.claim(ref("m0"), "two", 1)).toBe(false);
+    all.renew([ref("m0")], "one", CLAIM_MS - 1);
+    all.lapse(CLAIM_MS + 1);
+    expect(all.claim(ref("m0"), "two", CLAIM_MS + 1)).toBe(false);
+    expect(all.claim(ref("m0"), "one", CLAIM_MS + 1)).toBe(true);
+  });
+
+  it("refuse a claim on what waits for its next try", () => {
+    const all = lines(1);
+    all.handOver(0, 10);
+    all.claim(ref("m0"), "one", 0);
+    all.wait(ref("m0"), 300_000);
+    expect(all.claim(ref("m0"), "two", 1)).toBe(false);
+    expect(all.wakeAt(1)).toBe(300_000);
+    all.lapse(300_000);
+    expect(all.handOver(300_000, 10)).toHaveLength(1);
+  });
+
+  it("keep a held domain's mail back, and nobody else's", () => {
+    const all = lines(10_000, "dead.example");
+    all.add(ref("other", "b.example"), NEVER);
+    const first = all.handOver(0, 100);
+    all.hold({ domain: "dead.example", refs: first, until: 60_000, reason: "connect timed out", admit: 1 });
+    expect(ids(all.handOver(1, 2_000))).toEqual(["other"]);
+    all.remove(ref("other", "b.example"));
+    expect(all.heldBecause("dead.example")).toMatchObject({ until: 60_000, reason: "connect timed out" });
+    expect(all.wakeAt(1)).toBe(60_000);
+    // Then one goes as a probe, and the rest wait for how it fares.
+    expect(all.handOver(60_000, 2_000)).toHaveLength(1);
+    expect(all.handOver(60_000, 2_000)).toEqual([]);
+    all.release("dead.example");
+    expect(all.handOver(60_001, 2_000).length).toBeGreaterThan(500);
+  });
+
+  it("take back what the queue refused", () => {
+    const all = lines(2);
+    all.handBack(all.handOver(0, 10));
+    expect(all.handOver(0, 10)).toHaveLength(2);
+  });
+
+  it("name what has waited past its time, even when it is held", () => {
+    const all = new Lines();
+    all.add(ref("m0"), 1_000);
+    all.hold({ domain: "a.example", refs: [], until: 9_000, reason: "x", admit: 1 });
+    expect(all.lapse(999)).toEqual([]);
+    expect(ids(all.lapse(1_000))).toEqual(["m0"]);
+  });
+
+  it("forget what is final", () => {
+    const all = lines(1);
+    all.remove(ref("m0"));
+    expect(all.size).toBe(0);
+    expect(all.handOver(0, 10)).toEqual([]);
+    expect(all.wakeAt(0)).toBeUndefined();
+  });
+});
