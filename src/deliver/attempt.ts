@@ -1,0 +1,122 @@
+/**
+ * One attempt at one claim: load the bytes, sign them when nobody has, and send them by the first transport that can. It
+ * answers what to settle, or nothing when nobody knows how it ended. Errors of our own side are deferrals: unknown means
+ * deferred.
+ */
+import type { SigningKey } from "../accounts/policy.ts";
+import { sign } from "../compose/sign.ts";
+import type { Claim, Settlement } from "../mail/job.ts";
+import type { Outcome, TransportName } from "../mail/outcome.ts";
+import { ruleOf } from "./rules.ts";
+import { answerTest, isTestDomain } from "./transport/test-addresses.ts";
+import { alike, type Parcel, type Transport } from "./transport/transport.ts";
+
+export interface AttemptNeeds {
+  now(): number;
+  /** The DKIM keys for a From domain; none when it has none. */
+  keys(serverId: number, fromDomain: string): Promise<SigningKey[]>;
+  /** Part of a stored object; undefined when there is none. */
+  readObject(key: string, offset: number, length: number): Promise<Uint8Array | undefined>;
+  /** Those that this deployment has. Made for one call of the consumer: sockets can't be shared between calls. */
+  transports: Partial<Record<TransportName, Transport>>;
+  log(event: string, fields: Record<string, unknown>): void;
+}
+
+export interface Way {
+  order: TransportName[];
+  connections: number;
+  destination: string;
+}
+
+/** Undefined: it is not known how it ended; the claim is to lapse, and the same attempt is made again with the same key. */
+export async function attempt(claim: Claim, way: Way, needs: AttemptNeeds): Promise<Settlement | undefined> {
+  const { messageId, domain, attempt: number } = claim;
+  const parcel: Parcel = {
+    key: `${messageId}/${domain}/${number}`,
+    domain,
+    reversePath: claim.reversePath,
+    recipients: claim.recipients,
+    message: new Uint8Array(0),
+    tls: ruleOf(way.destination).tls,
+    connections: Math.max(1, way.connections),
+  };
+  const ended = (transport: TransportName, outcomes: Outcome[], signature = ""): Settlement => ({
+    messageId,
+    domain,
+    attempt: number,
+    transport,
+    signature,
+    outcomes,
+  });
+  const first = way.order[0] ?? "gateway";
+  if (isTestDomain(domain)) return ended(first, answerTest(parcel, claim.bounceType, needs.now()));
+
+  let signature = "";
+  if (first !== "sandbox") {
+    try {
+      ({ signature, message: parcel.message } = await signedBytes(claim, needs));
+    } catch (error) {
+      needs.log("message not ready to send", { messageId, domain, error: String(error) });
+      const reason = error instanceof Unreadable ? error.message : "could not be signed";
+      return ended(first, alike(parcel, needs.now(), { concerns: "transport", reason }));
+    }
+  }
+
+  let last: { name: TransportName; outcomes: Outcome[] } | undefined;
+  for (const name of way.order) {
+    const transport = needs.transports[name];
+    if (!transport) continue;
+    const outcomes = await sendBy(transport, parcel, needs);
+    if (outcomes === "unknown") return undefined;
+    last = { name, outcomes };
+    if (!outcomes.every((o) => o.concerns === "transport" && o.result === "deferred" && !o.uncertain)) break;
+  }
+  if (last) return ended(last.name, last.outcomes, signature);
+  const reason = `no such transport is configured: ${way.order.join(", ")}`;
+  return ended(first, alike(parcel, needs.now(), { concerns: "transport", reason }), signature);
+}
+
+class Unreadable extends Error {}
+
+async function signedBytes(
+  claim: Claim,
+  needs: AttemptNeeds,
+): Promise<{ message: Uint8Array; signature: string }> {
+  const bytes = await bytesOf(claim, needs);
+  if (claim.message.signed) return { message: bytes, signature: "" };
+  const keys = await needs.keys(claim.serverId, claim.fromDomain);
+  if (keys.length === 0) return { message: bytes, signature: "" };
+  // The time of acceptance, so that every try gives the same bytes.
+  const signature = await sign(bytes, keys, claim.acceptedAt);
+  const head = new TextEncoder().encode(signature);
+  const message = new Uint8Array(head.length + bytes.length);
+  message.set(head);
+  message.set(bytes, head.length);
+  return { message, signature };
+}
+
+async function bytesOf({ message }: Claim, needs: AttemptNeeds): Promise<Uint8Array> {
+  if (message.kind === "bytes") return message.bytes;
+  let bytes: Uint8Array | undefined;
+  try {
+    bytes = await needs.readObject(message.key, message.offset, message.length);
+  } catch (error) {
+    throw new Unreadable("the stored message can't be read now", { cause: error });
+  }
+  if (bytes?.length !== message.length) throw new Unreadable("the stored message was not found");
+  return bytes;
+}
+
+/** A transport that throws is a fault of ours: nobody knows how far it got. */
+async function sendBy(
+  transport: Transport,
+  parcel: Parcel,
+  needs: AttemptNeeds,
+): Promise<Outcome[] | "unknown"> {
+  try {
+    return await transport.send(parcel);
+  } catch (error) {
+    needs.log("transport threw", { key: parcel.key, error: String(error) });
+    return "unknown";
+  }
+}

@@ -1,0 +1,89 @@
+/**
+ * What an attempt's end tells about its destination, as distinct from its recipient. Pure. Only hints: a hint slows
+ * mail down or sends it another way, and never makes a recipient final.
+ */
+import type { Outcome, TransportName } from "../mail/outcome.ts";
+import type { Reply } from "../mail/reply.ts";
+
+/** One message that was begun under a lease, as it is reported: no addresses, no transcript. */
+export interface Evidence {
+  transport: TransportName;
+  /** "unknown": nobody said how it ended; "none": it was not attempted after all. */
+  result: Outcome["result"] | "unknown" | "none";
+  concerns: Outcome["concerns"];
+  reply: Reply;
+  reason: string;
+  at: number;
+}
+
+/** `ok` it answers; `down` it cannot be reached or takes nothing; `slow` we are too much for it; `blocked` it refuses this transport. */
+export type Hint = "ok" | "down" | "slow" | "blocked" | "transport" | "nothing";
+
+/** A refusal of the sending address or its reputation. Words that providers use, with an example's origin. */
+const BLOCK_WORDS = [
+  /block(?:ed|list)/i, // Outlook: "part of their network is on our block list (S3150)"
+  /black ?list|deny ?list/i,
+  /spamhaus|spamcop|barracuda|sorbs|proofpoint|cloudmark/i,
+  /(?:poor|bad|low).{0,20}reputation|reputation of/i, // Gmail: "very low reputation of the sending IP address"
+  /listed (?:at|on|in|by)\b/i,
+  /banned|\bip\b.{0,40}(?:refused|rejected|denied)/i,
+];
+const SLOW_WORDS = [
+  /rate.?limit|too (?:many|much|fast)|throttl|slow down|exceeded.{0,30}(?:rate|limit|connections)/i,
+  /unusual rate|temporarily rate|try again later|concurrent/i,
+];
+
+export function hintOf(evidence: Evidence): Hint {
+  const { result, concerns, reply } = evidence;
+  if (result === "none" || result === "unknown" || evidence.transport === "sandbox") return "nothing";
+  if (result === "delivered") return "ok";
+  if (concerns === "transport") return "transport";
+  if (isBlock(reply)) return "blocked";
+  if (result === "bounced") return reply.code > 0 ? "ok" : "nothing";
+  if (isSlow(reply)) return "slow";
+  if (concerns === "destination") return "down";
+  return reply.code > 0 ? "ok" : "nothing";
+}
+
+/** RFC 3463 §3.8: x.7.z is about policy. */
+function isBlock(reply: Reply): boolean {
+  const policy =
+    /^[45]\.7\./.test(reply.enhanced) || reply.code === 554 || reply.code === 421 || reply.code === 550;
+  return policy && BLOCK_WORDS.some((word) => word.test(reply.text));
+}
+
+/** 421 is "closing the channel" (RFC 5321 §4.2.1); 4.7.28 and 4.3.2 are how providers say "later". */
+function isSlow(reply: Reply): boolean {
+  if (reply.code === 421) return true;
+  if (reply.code < 400 || reply.code > 499) return false;
+  return /^4\.(?:3\.2|4\.5|7\.28)$/.test(reply.enhanced) || SLOW_WORDS.some((word) => word.test(reply.text));
+}
+
+/** One evidence for a message with several recipients: what tells the most about the destination. */
+export function toEvidence(transport: TransportName, outcomes: Outcome[]): Evidence {
+  const rank: Hint[] = ["blocked", "slow", "down", "transport", "ok", "nothing"];
+  const all = outcomes.map(
+    ({ result, concerns, reply, reason, at }): Evidence => ({
+      transport,
+      result,
+      concerns,
+      reply,
+      reason,
+      at,
+    }),
+  );
+  const delivered = all.find((e) => e.result === "delivered");
+  const told = all.toSorted((a, b) => rank.indexOf(hintOf(a)) - rank.indexOf(hintOf(b)))[0];
+  return delivered ?? told ?? nothing(transport);
+}
+
+export function nothing(transport: TransportName, result: "unknown" | "none" = "none"): Evidence {
+  return {
+    transport,
+    result,
+    concerns: "recipient",
+    reply: { code: 0, enhanced: "", text: "" },
+    reason: "",
+    at: 0,
+  };
+}

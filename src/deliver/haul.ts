@@ -1,0 +1,147 @@
+/**
+ * A consumer's messages for one destination: begins as many as the Destination says, reports what came of them, and gives
+ * the rest back when it is told to wait. A slow message does not keep the others of its destination from beginning.
+ */
+import type { TransportName } from "../mail/outcome.ts";
+import { attempt } from "./attempt.ts";
+import { type Evidence, nothing, toEvidence } from "./evidence.ts";
+import type { Answer } from "./pace.ts";
+import { route } from "./route.ts";
+import type { Item, Shift } from "./shift.ts";
+import { isTestDomain } from "./transport/test-addresses.ts";
+
+/** So long a call goes on beginning messages; the rest is given back, for a call with its whole time before it. */
+const BEGIN_MS = 10_000;
+/** When neither says how long: a Destination that can't be asked, a consumer that is full. */
+const ASIDE_MS = 2_000;
+/** As many as an Outbox hands over anyway. */
+const ALL = 1_000;
+
+export class Haul {
+  readonly #name: string;
+  readonly #shift: Shift;
+  #pending: Item[];
+  #evidence: Evidence[] = [];
+  #underWay = 0;
+  #lanes = 0;
+  #wake: () => void = () => undefined;
+  #asking = false;
+
+  constructor(name: string, items: Item[], shift: Shift) {
+    this.#name = name;
+    this.#pending = [...items];
+    this.#shift = shift;
+  }
+
+  async run(): Promise<void> {
+    const stopAt = this.#shift.needs.now() + BEGIN_MS;
+    let answer = await this.#ask();
+    for (;;) {
+      this.#lanes = answer.lanes;
+      this.#begin(answer);
+      if (answer.wait) await this.#giveBack(answer.wait);
+      if (this.#underWay === 0 && this.#evidence.length === 0 && this.#pending.length === 0) return;
+      await this.#next(answer);
+      const now = this.#shift.needs.now();
+      if (now >= stopAt) await this.#giveBack({ until: now, reason: "handed over again", admit: ALL });
+      answer = await this.#ask();
+    }
+  }
+
+  /** The heartbeat of a lease whose messages take long. */
+  async renew(): Promise<void> {
+    if (this.#underWay === 0 || this.#asking || isTestDomain(this.#name)) return;
+    const { claimer, needs } = this.#shift;
+    const report = { claimer, wanted: 0, evidence: [], underWay: this.#underWay, lanes: this.#lanes };
+    await needs.destination(this.#name).report(this.#name, report);
+  }
+
+  async #ask(): Promise<Answer> {
+    const { claimer, needs } = this.#shift;
+    const wanted = this.#pending.length;
+    const evidence = this.#evidence.splice(0);
+    if (isTestDomain(this.#name)) return { count: wanted, lanes: 1, askAgainMs: 0, avoid: [] };
+    const destination = needs.destination(this.#name);
+    this.#asking = true;
+    try {
+      if (evidence.length === 0 && this.#underWay === 0)
+        return await destination.lease(this.#name, { claimer, wanted });
+      const report = { claimer, wanted, evidence, underWay: this.#underWay, lanes: this.#lanes };
+      return await destination.report(this.#name, report);
+    } catch (error) {
+      // Mail waits for its Destination a little rather than going unpaced.
+      needs.log("destination not asked", { destination: this.#name, error: String(error) });
+      const wait = { until: needs.now() + ASIDE_MS, reason: `${this.#name} can't be asked`, admit: ALL };
+      return { count: 0, lanes: this.#lanes, askAgainMs: 0, wait, avoid: [] };
+    } finally {
+      this.#asking = false;
+    }
+  }
+
+  #begin({ count, avoid, trial }: Answer): void {
+    this.#pending.splice(0, count).forEach((item, i) => {
+      this.#underWay++;
+      void this.#one(item, avoid, i === 0 ? trial : undefined).then((evidence) => {
+        this.#underWay--;
+        this.#evidence.push(evidence);
+        this.#wake();
+      });
+    });
+  }
+
+  /** Never rejects. */
+  async #one(item: Item, avoid: TransportName[], trial: TransportName | undefined): Promise<Evidence> {
+    const shift = this.#shift;
+    try {
+      const claim = await shift.claim(item);
+      if (claim === "left") {
+        this.#pending.push(item);
+        return nothing("gateway");
+      }
+      if (claim === "full") {
+        await shift.hold([item], {
+          until: shift.needs.now() + ASIDE_MS,
+          reason: "consumer is full",
+          admit: ALL,
+        });
+        return nothing("gateway");
+      }
+      item.handedOn();
+      if (claim === "gone") return nothing("gateway");
+      const order = route(claim.transports, avoid, trial);
+      const way = { order, connections: this.#lanes, destination: this.#name };
+      const settlement = await attempt(claim, way, shift.needs);
+      if (settlement) await shift.settle(item.shard, settlement);
+      shift.release(item.ref);
+      if (!settlement) return nothing(order[0] ?? "gateway", "unknown");
+      return toEvidence(settlement.transport, settlement.outcomes);
+    } catch (error) {
+      shift.needs.log("not claimed", {
+        shard: item.shard,
+        messageId: item.ref.messageId,
+        error: String(error),
+      });
+      item.failed();
+      shift.release(item.ref);
+      return nothing("gateway");
+    }
+  }
+
+  async #giveBack(wait: { until: number; reason: string; admit: number }): Promise<void> {
+    const items = this.#pending.splice(0);
+    if (items.length > 0) await this.#shift.hold(items, wait);
+  }
+
+  /** Until something ended, or it is time to ask again. Outcomes of the same turn are reported together. */
+  async #next({ askAgainMs }: Answer): Promise<void> {
+    if (this.#evidence.length === 0 && (this.#underWay > 0 || askAgainMs > 0)) {
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+        if (askAgainMs > 0) timer = setTimeout(resolve, askAgainMs);
+      });
+      clearTimeout(timer);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  }
+}

@@ -1,0 +1,374 @@
+/**
+ * How fast mail goes to one destination: connections, rate, how much may be under way, and when to stop and probe. Pure: it
+ * is told the time and what came of attempts, and answers what may begin. It never says that a recipient is final.
+ *
+ *   open ── FAILURES in a row ──▶ stopped ── until ──▶ probing (one message) ── ok ──▶ open, from a small start
+ *                                    ▲                       └─ fails: twice as long ─┐
+ *                                    └────────────────────────────────────────────────┘
+ */
+import { CLAIM_MS } from "../mail/job.ts";
+import type { TransportName } from "../mail/outcome.ts";
+import { replyText } from "../mail/reply.ts";
+import { type Evidence, hintOf } from "./evidence.ts";
+import { type Detour, Detours } from "./route.ts";
+import type { Rule } from "./rules.ts";
+
+/** What one consumer's call may do now; it has one lease for each destination. */
+export interface Answer {
+  /** How many more messages may begin. */
+  count: number;
+  /** Connections that the lease's messages may use together. */
+  lanes: number;
+  /** When to ask again for the rest; 0 is with the next outcomes. */
+  askAgainMs: number;
+  /** Nothing more begins now: give the rest back until then. */
+  wait?: { until: number; reason: string; admit: number };
+  /** Transports that this destination's mail avoids now. */
+  avoid: TransportName[];
+  /** The avoided transport that one of the messages is to try. */
+  trial?: TransportName;
+}
+
+export interface Ask {
+  claimer: string;
+  /** Messages that wait to begin. */
+  wanted: number;
+}
+
+export interface Report extends Ask {
+  /** One for each message that ended since the last report. */
+  evidence: Evidence[];
+  /** Still under way, and with how many connections: so that an object which lost its memory knows. */
+  underWay: number;
+  lanes: number;
+}
+
+/** What must outlive the object's memory; written when it changes. */
+export interface Kept {
+  stop?: Stop;
+  limits?: Limits;
+  detours: Detour[];
+}
+
+/** It takes nothing: unreachable, or it says so. */
+interface Stop {
+  until: number;
+  everyMs: number;
+  since: number;
+  reason: string;
+}
+
+/** Below the rule, for it said that we were too much. */
+interface Limits {
+  connections: number;
+  perSecond: number;
+  /** Nothing begins before. */
+  pausedUntil: number;
+  pauseMs: number;
+  /** When they last changed. */
+  at: number;
+  reason: string;
+}
+
+interface Lease {
+  lanes: number;
+  underWay: number;
+  until: number;
+}
+
+/** Postfix's start (SCHEDULER_README): what an unknown destination gets before it has shown that it takes mail. */
+const START_CONNECTIONS = 5;
+const START_WINDOW = 20;
+/** Under way at a time over all consumers, however well it goes: what a lapse would ask for again. */
+const MAX_WINDOW = 2_000;
+/** Speed that was learned is forgotten after so long without mail. */
+const IDLE_MS = 600_000;
+const FAILURES = 5;
+/** Failures further apart are not "in a row". */
+const FAILURES_MS = 900_000;
+const FIRST_STOP_MS = 60_000;
+const MAX_STOP_MS = 1_800_000;
+const FIRST_PAUSE_MS = 2_000;
+const MAX_PAUSE_MS = 300_000;
+/** Limits rise a step after so long without being told to slow down. */
+const RAISE_MS = 10_000;
+/** A rate this high needs no limit where the rule has none. */
+const RATE_WITHOUT_LIMIT = 100;
+/** A consumer stays for a wait this short; for longer it gives its messages back. */
+const STAY_MS = 3_000;
+const MAX_BUSY_MS = 5_000;
+const RECENT = 20;
+
+export class Pace {
+  readonly #rule: Rule;
+  readonly #random: () => number;
+  readonly #leases = new Map<string, Lease>();
+  readonly #detours: Detours;
+  readonly #recent: Evidence[] = [];
+  #stop: Stop | undefined;
+  #limits: Limits | undefined;
+  #prober: string | undefined;
+  #failures = 0;
+  #failedAt = 0;
+  #window = START_WINDOW;
+  #connections = START_CONNECTIONS;
+  #tokens = 1;
+  #filledAt = 0;
+  #lastAt = 0;
+  /** Messages that ended a second, lately. */
+  #speed = 0;
+  #ended = 0;
+  #speedAt = 0;
+
+  constructor(rule: Rule, random: () => number, kept: Kept = { detours: [] }) {
+    this.#rule = rule;
+    this.#random = random;
+    this.#stop = kept.stop;
+    this.#limits = kept.limits;
+    this.#detours = new Detours(kept.detours);
+  }
+
+  kept(): Kept {
+    return { stop: this.#stop, limits: this.#limits, detours: this.#detours.list() };
+  }
+
+  /** For people. */
+  describe(now: number) {
+    this.#tick(now);
+    const { lanes, underWay } = this.#used();
+    return {
+      state: this.#stop
+        ? this.#prober
+          ? "probing"
+          : now < this.#stop.until
+            ? "stopped"
+            : "to be probed"
+        : "open",
+      stop: this.#stop,
+      limits: this.#limits,
+      detours: this.#detours.list(),
+      connections: { used: lanes, allowed: this.#allowed() },
+      perSecond: Math.min(this.#rate(), 1_000_000),
+      underWay,
+      window: this.#window,
+      recent: [...this.#recent],
+    };
+  }
+
+  lease(now: number, { claimer, wanted }: Ask): Answer {
+    this.#tick(now);
+    if (!this.#leases.has(claimer))
+      this.#leases.set(claimer, { lanes: 0, underWay: 0, until: now + CLAIM_MS });
+    return this.#answer(now, claimer, wanted);
+  }
+
+  /** Learns what came of attempts, renews the lease, and says what more may begin. With nothing left it ends the lease. */
+  report(now: number, { claimer, wanted, evidence, underWay, lanes }: Report): Answer {
+    this.#tick(now);
+    this.#leases.set(claimer, { lanes, underWay, until: now + CLAIM_MS });
+    for (const one of evidence) this.#learn(one, claimer, now);
+    if (wanted === 0 && underWay === 0) {
+      this.#end(claimer);
+      return { count: 0, lanes: 0, askAgainMs: 0, avoid: this.#detours.avoided() };
+    }
+    return this.#answer(now, claimer, wanted);
+  }
+
+  #answer(now: number, claimer: string, wanted: number): Answer {
+    const lease = this.#leases.get(claimer);
+    if (!lease) throw new Error(`no lease of ${claimer}`);
+    const answer: Answer = { count: 0, lanes: lease.lanes, askAgainMs: 0, avoid: this.#detours.avoided() };
+    if (wanted === 0) return answer;
+    const wait =
+      this.#stopped(now, claimer) ?? this.#paused(now, answer) ?? this.#begin(now, wanted, lease, answer);
+    if (wait) {
+      answer.wait = wait;
+      if (lease.underWay === 0) this.#end(claimer);
+      return answer;
+    }
+    if (answer.count > 0 && answer.avoid.length > 0) answer.trial = this.#detours.takeTrial(now);
+    return answer;
+  }
+
+  /** While it is stopped nothing begins, but for one probe when the time has come. */
+  #stopped(now: number, claimer: string): Answer["wait"] {
+    if (!this.#stop) return undefined;
+    const { until, reason } = this.#stop;
+    // Those that wait come back a little apart, or they would all ask for the one probe.
+    if (now < until) return { until: Math.round(until + this.#random() * 2_000), reason, admit: 1 };
+    if (this.#prober === undefined || this.#prober === claimer) {
+      if (this.#prober === claimer && (this.#leases.get(claimer)?.underWay ?? 0) > 0)
+        return { until: now + MAX_BUSY_MS, reason, admit: 1 };
+      this.#prober = claimer;
+      return undefined;
+    }
+    return { until: now + MAX_BUSY_MS, reason: `${reason}; one message is trying it`, admit: 1 };
+  }
+
+  #paused(now: number, answer: Answer): Answer["wait"] {
+    if (!this.#limits || now >= this.#limits.pausedUntil) return undefined;
+    const { pausedUntil: until, reason, connections } = this.#limits;
+    if (until - now > STAY_MS) return { until, reason, admit: connections };
+    answer.askAgainMs = until - now;
+    return undefined;
+  }
+
+  /** Grants half of what is free, so that a flood leaves room for one password reset. */
+  #begin(now: number, wanted: number, lease: Lease, answer: Answer): Answer["wait"] {
+    if (answer.askAgainMs > 0) return undefined;
+    const used = this.#used();
+    const allowed = this.#stop ? 1 : this.#allowed();
+    const free = Math.max(0, allowed - used.lanes);
+    const share = Math.max(1, Math.floor(allowed / 2), Math.ceil(free / 2));
+    lease.lanes += Math.max(
+      0,
+      Math.min(Math.ceil(free / 2), wanted + lease.underWay - lease.lanes, share - lease.lanes),
+    );
+    answer.lanes = lease.lanes;
+    const window = this.#stop ? 1 : this.#window;
+    const room = lease.lanes === 0 ? 0 : Math.ceil(Math.max(0, window - used.underWay) / 2);
+    const tokens = Math.floor(this.#tokens);
+    answer.count = Math.min(wanted, room, tokens);
+    lease.underWay += answer.count;
+    if (this.#rate() !== Number.POSITIVE_INFINITY) this.#tokens -= answer.count;
+    if (answer.count === wanted) return undefined;
+    if (room > answer.count) {
+      answer.askAgainMs = Math.ceil(1_000 / this.#rate());
+      if (answer.count > 0 || lease.underWay > 0 || answer.askAgainMs <= STAY_MS) return undefined;
+      const reason = `${this.#rate()} messages a second at most`;
+      return { until: now + answer.askAgainMs, reason, admit: 1 };
+    }
+    if (lease.underWay > 0) return undefined;
+    const reason = `${used.lanes} of ${allowed} connections busy`;
+    return { until: now + this.#drainMs(used.underWay), reason, admit: Math.max(1, this.#window) };
+  }
+
+  #learn(evidence: Evidence, claimer: string, now: number): void {
+    const hint = hintOf(evidence);
+    const said = replyText(evidence.reply) || evidence.reason;
+    if (evidence.result !== "none") this.#ended++;
+    if (hint === "nothing") {
+      if (this.#prober === claimer) this.#prober = undefined;
+      // The sandbox says nothing of a mail server, but it bears as much as one gives it.
+      if (evidence.transport === "sandbox") this.#window = Math.min(MAX_WINDOW, this.#window + 1);
+      return;
+    }
+    if (this.#recent.push(evidence) > RECENT) this.#recent.shift();
+    if (hint === "ok") this.#succeed(evidence, claimer, now);
+    else if (hint === "transport") {
+      this.#detours.fails(evidence.transport, "away", said, now);
+      if (this.#prober === claimer) this.#prober = undefined;
+    } else if (hint === "blocked") {
+      const begins = this.#detours.fails(evidence.transport, "blocked", said, now);
+      // By another transport it may go at once: what this one met says nothing about that.
+      if (begins) this.#open();
+      else if (evidence.result === "deferred") this.#slowDown(said, now);
+    } else if (hint === "slow") this.#slowDown(said, now);
+    else this.#fail(said, claimer, now);
+  }
+
+  #succeed(evidence: Evidence, claimer: string, now: number): void {
+    this.#failures = 0;
+    if (this.#prober === claimer) this.#open();
+    if (evidence.result !== "delivered") return;
+    this.#detours.works(evidence.transport);
+    this.#window = Math.min(MAX_WINDOW, this.#window + 1);
+    this.#connections = Math.min(this.#rule.connections, this.#connections + 0.25);
+    const limits = this.#limits;
+    if (!limits || now - Math.max(limits.at, limits.pausedUntil) < RAISE_MS) return;
+    const connections = limits.connections + 1;
+    const perSecond = limits.perSecond * 1.5;
+    const enough = Math.min(this.#rule.perSecond, RATE_WITHOUT_LIMIT);
+    if (connections >= this.#rule.connections && perSecond >= enough) this.#limits = undefined;
+    else this.#limits = { ...limits, connections, perSecond, at: now, pauseMs: FIRST_PAUSE_MS };
+  }
+
+  #fail(reason: string, claimer: string, now: number): void {
+    this.#failures = now - this.#failedAt > FAILURES_MS ? 1 : this.#failures + 1;
+    this.#failedAt = now;
+    this.#window = Math.max(START_WINDOW, Math.floor(this.#window / 2));
+    if (this.#stop) {
+      // What was begun before the stop says nothing new.
+      if (this.#prober !== claimer) return;
+      const everyMs = Math.min(this.#stop.everyMs * 2, MAX_STOP_MS);
+      this.#stop = { ...this.#stop, everyMs, until: now + everyMs, reason };
+      this.#prober = undefined;
+    } else if (this.#failures >= FAILURES) {
+      this.#stop = { since: now, everyMs: FIRST_STOP_MS, until: now + FIRST_STOP_MS, reason };
+      this.#prober = undefined;
+    }
+  }
+
+  /** Half as fast, after a pause; more such replies from what is under way already don't count. */
+  #slowDown(reason: string, now: number): void {
+    const before = this.#limits;
+    if (before && now < before.pausedUntil) return;
+    const pauseMs = before ? Math.min(before.pauseMs * 2, MAX_PAUSE_MS) : FIRST_PAUSE_MS;
+    const connections = Math.max(1, Math.floor(this.#allowed() / 2));
+    const lately = Math.min(this.#rate(), this.#speed > 0 ? this.#speed : RATE_WITHOUT_LIMIT);
+    const perSecond = Math.max(0.5, lately / 2);
+    this.#limits = { connections, perSecond, pauseMs, pausedUntil: now + pauseMs, at: now, reason };
+    this.#window = START_WINDOW;
+    if (this.#prober !== undefined) this.#open();
+  }
+
+  /** It takes mail again: from a small start. */
+  #open(): void {
+    this.#stop = undefined;
+    this.#prober = undefined;
+    this.#failures = 0;
+    this.#window = START_WINDOW;
+    this.#connections = START_CONNECTIONS;
+  }
+
+  #end(claimer: string): void {
+    this.#leases.delete(claimer);
+    if (this.#prober === claimer) this.#prober = undefined;
+  }
+
+  #allowed(): number {
+    const learned = Math.floor(Math.min(this.#connections, this.#rule.connections));
+    return Math.max(1, Math.min(learned, this.#limits?.connections ?? learned));
+  }
+
+  #rate(): number {
+    return Math.min(this.#rule.perSecond, this.#limits?.perSecond ?? Number.POSITIVE_INFINITY);
+  }
+
+  #used(): { lanes: number; underWay: number } {
+    let lanes = 0;
+    let underWay = 0;
+    for (const lease of this.#leases.values()) {
+      lanes += lease.lanes;
+      underWay += lease.underWay;
+    }
+    return { lanes, underWay };
+  }
+
+  /** How long until about half of what is under way has ended, give or take: not everybody comes back at once. */
+  #drainMs(underWay: number): number {
+    const ms = this.#speed > 0 ? (underWay / 2 / this.#speed) * 1_000 : 1_000;
+    return Math.round(Math.min(Math.max(ms, 300), MAX_BUSY_MS) * (0.75 + this.#random() / 2));
+  }
+
+  /** Time passes: leases lapse, tokens come, what was learned grows old. */
+  #tick(now: number): void {
+    for (const [claimer, lease] of this.#leases) if (lease.until <= now) this.#end(claimer);
+    if (now - this.#lastAt > IDLE_MS) {
+      this.#window = START_WINDOW;
+      this.#connections = START_CONNECTIONS;
+    }
+    this.#lastAt = now;
+    const rate = this.#rate();
+    // A second's worth at once, and at least one message.
+    const full = Math.max(1, rate);
+    const filled = this.#tokens + (rate * Math.max(0, now - this.#filledAt)) / 1_000;
+    this.#tokens = Number.isFinite(filled) ? Math.min(full, filled) : full;
+    this.#filledAt = now;
+    if (now - this.#speedAt < 1_000) return;
+    const lately = (this.#ended * 1_000) / Math.max(1_000, now - this.#speedAt);
+    this.#speed = this.#speedAt === 0 ? lately : (this.#speed + lately) / 2;
+    this.#ended = 0;
+    this.#speedAt = now;
+  }
+}
