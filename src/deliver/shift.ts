@@ -38,8 +38,8 @@ const keyOf = (ref: JobRef) => `${ref.messageId}/${ref.domain}`;
 
 interface Desk {
   claim: Gather<JobRef, Claim | "gone" | "left" | "full">;
-  settle: Gather<Settlement, void>;
-  hold: Gather<Hold, void>;
+  settle: Gather<Settlement, undefined>;
+  hold: Gather<Hold, undefined>;
 }
 
 export class Shift {
@@ -167,7 +167,7 @@ export class Shift {
 }
 
 /** The call's end is each one's end. */
-async function alike<T>(items: T[], call: Promise<void>): Promise<void[]> {
+async function alike<T>(items: T[], call: Promise<void>): Promise<undefined[]> {
   await call;
   return items.map(() => undefined);
 }
