@@ -5,7 +5,7 @@
 import type { TransportName } from "../mail/outcome.ts";
 import { attempt } from "./attempt.ts";
 import { type Evidence, nothing, toEvidence } from "./evidence.ts";
-import type { Answer } from "./pace.ts";
+import { type Answer, NOTHING } from "./pace.ts";
 import { route } from "./route.ts";
 import type { Item, Shift } from "./shift.ts";
 import { isTestDomain } from "./transport/test-addresses.ts";
@@ -60,7 +60,7 @@ export class Haul {
     const { claimer, needs } = this.#shift;
     const wanted = this.#pending.length;
     const evidence = this.#evidence.splice(0);
-    if (isTestDomain(this.#name)) return { count: wanted, lanes: 1, askAgainMs: 0, avoid: [] };
+    if (isTestDomain(this.#name)) return { ...NOTHING, count: wanted };
     const destination = needs.destination(this.#name);
     this.#asking = true;
     try {
@@ -72,20 +72,22 @@ export class Haul {
       // Mail waits for its Destination a little rather than going unpaced.
       needs.log("destination not asked", { destination: this.#name, error: String(error) });
       const wait = { until: needs.now() + ASIDE_MS, reason: `${this.#name} can't be asked`, admit: ALL };
-      return { count: 0, lanes: this.#lanes, askAgainMs: 0, wait, avoid: [] };
+      return { ...NOTHING, lanes: this.#lanes, wait };
     } finally {
       this.#asking = false;
     }
   }
 
-  #begin({ count, avoid, trial }: Answer): void {
-    this.#pending.splice(0, count).forEach((item, i) => {
+  #begin({ count, avoid, trial, firstMs, everyMs }: Answer): void {
+    this.#pending.splice(0, count).forEach(async (item, i) => {
       this.#underWay++;
-      void this.#one(item, avoid, i === 0 ? trial : undefined).then((evidence) => {
-        this.#underWay--;
-        this.#evidence.push(evidence);
-        this.#wake();
-      });
+      // Its turn at the destination's rate; claimed only then.
+      const ms = firstMs + i * everyMs;
+      if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms));
+      const evidence = await this.#one(item, avoid, i === 0 ? trial : undefined);
+      this.#underWay--;
+      this.#evidence.push(evidence);
+      this.#wake();
     });
   }
 

@@ -19,6 +19,9 @@ export interface Answer {
   count: number;
   /** Connections that the lease's messages may use together. */
   lanes: number;
+  /** The first of them after so long, and each next so long after the one before. */
+  firstMs: number;
+  everyMs: number;
   /** When to ask again for the rest; 0 is with the next outcomes. */
   askAgainMs: number;
   /** Nothing more begins now: give the rest back until then. */
@@ -94,10 +97,12 @@ const MAX_PAUSE_MS = 300_000;
 const RAISE_MS = 10_000;
 /** A rate this high needs no limit where the rule has none. */
 const RATE_WITHOUT_LIMIT = 100;
-/** A consumer stays for a wait this short; for longer it gives its messages back. */
+/** A consumer stays for a wait this short, and has its turns so far ahead; for longer it gives its messages back. */
 const STAY_MS = 3_000;
 const MAX_BUSY_MS = 5_000;
 const RECENT = 20;
+
+export const NOTHING: Answer = { count: 0, lanes: 0, firstMs: 0, everyMs: 0, askAgainMs: 0, avoid: [] };
 
 export class Pace {
   readonly #rule: Rule;
@@ -112,12 +117,12 @@ export class Pace {
   #failedAt = 0;
   #window = START_WINDOW;
   #connections = START_CONNECTIONS;
-  #tokens = 1;
-  #filledAt = 0;
+  /** Where there is a rate: when the next turn is that nobody has. */
+  #turnAt = 0;
   #lastAt = 0;
-  /** Messages that ended a second, lately. */
+  /** Messages that it took a second, lately. */
   #speed = 0;
-  #ended = 0;
+  #taken = 0;
   #speedAt = 0;
 
   constructor(rule: Rule, random: () => number, kept: Kept = { detours: [] }) {
@@ -169,7 +174,7 @@ export class Pace {
     for (const one of evidence) this.#learn(one, claimer, now);
     if (wanted === 0 && underWay === 0) {
       this.#end(claimer);
-      return { count: 0, lanes: 0, askAgainMs: 0, avoid: this.#detours.avoided() };
+      return { ...NOTHING, avoid: this.#detours.avoided() };
     }
     return this.#answer(now, claimer, wanted);
   }
@@ -177,7 +182,7 @@ export class Pace {
   #answer(now: number, claimer: string, wanted: number): Answer {
     const lease = this.#leases.get(claimer);
     if (!lease) throw new Error(`no lease of ${claimer}`);
-    const answer: Answer = { count: 0, lanes: lease.lanes, askAgainMs: 0, avoid: this.#detours.avoided() };
+    const answer: Answer = { ...NOTHING, lanes: lease.lanes, avoid: this.#detours.avoided() };
     if (wanted === 0) return answer;
     const wait =
       this.#stopped(now, claimer) ?? this.#paused(now, answer) ?? this.#begin(now, wanted, lease, answer);
@@ -227,26 +232,41 @@ export class Pace {
     answer.lanes = lease.lanes;
     const window = this.#stop ? 1 : this.#window;
     const room = lease.lanes === 0 ? 0 : Math.ceil(Math.max(0, window - used.underWay) / 2);
-    const tokens = Math.floor(this.#tokens);
-    answer.count = Math.min(wanted, room, tokens);
+    answer.count = Math.min(wanted, room, this.#turns(now));
     lease.underWay += answer.count;
-    if (this.#rate() !== Number.POSITIVE_INFINITY) this.#tokens -= answer.count;
-    if (answer.count === wanted) return undefined;
-    if (room > answer.count) {
-      answer.askAgainMs = Math.ceil(1_000 / this.#rate());
-      if (answer.count > 0 || lease.underWay > 0 || answer.askAgainMs <= STAY_MS) return undefined;
-      const reason = `${this.#rate()} messages a second at most`;
-      return { until: now + answer.askAgainMs, reason, admit: 1 };
+    this.#takeTurns(now, answer);
+    if (answer.count === wanted || lease.underWay > 0) return undefined;
+    if (room > 0) {
+      const admit = Math.max(1, Math.floor((this.#rate() * STAY_MS) / 1_000));
+      return { until: now + STAY_MS / 2, reason: `${this.#rate()} messages a second at most`, admit };
     }
-    if (lease.underWay > 0) return undefined;
     const reason = `${used.lanes} of ${allowed} connections busy`;
     return { until: now + this.#drainMs(used.underWay), reason, admit: Math.max(1, this.#window) };
+  }
+
+  /** How many may have a turn within the time that a consumer stays. */
+  #turns(now: number): number {
+    const rate = this.#rate();
+    if (rate === Number.POSITIVE_INFINITY) return rate;
+    const aheadMs = Math.max(0, this.#turnAt - now);
+    return aheadMs === 0
+      ? Math.max(1, Math.floor((rate * STAY_MS) / 1_000))
+      : Math.floor((rate * (STAY_MS - aheadMs)) / 1_000);
+  }
+
+  #takeTurns(now: number, answer: Answer): void {
+    const rate = this.#rate();
+    if (rate === Number.POSITIVE_INFINITY || answer.count === 0) return;
+    const first = Math.max(now, this.#turnAt);
+    answer.firstMs = first - now;
+    answer.everyMs = 1_000 / rate;
+    this.#turnAt = first + answer.count * answer.everyMs;
   }
 
   #learn(evidence: Evidence, claimer: string, now: number): void {
     const hint = hintOf(evidence);
     const said = replyText(evidence.reply) || evidence.reason;
-    if (evidence.result !== "none") this.#ended++;
+    if (evidence.result === "delivered") this.#taken++;
     if (hint === "nothing") {
       if (this.#prober === claimer) this.#prober = undefined;
       // The sandbox says nothing of a mail server, but it bears as much as one gives it.
@@ -359,16 +379,10 @@ export class Pace {
       this.#connections = START_CONNECTIONS;
     }
     this.#lastAt = now;
-    const rate = this.#rate();
-    // A second's worth at once, and at least one message.
-    const full = Math.max(1, rate);
-    const filled = this.#tokens + (rate * Math.max(0, now - this.#filledAt)) / 1_000;
-    this.#tokens = Number.isFinite(filled) ? Math.min(full, filled) : full;
-    this.#filledAt = now;
     if (now - this.#speedAt < 1_000) return;
-    const lately = (this.#ended * 1_000) / Math.max(1_000, now - this.#speedAt);
+    const lately = (this.#taken * 1_000) / Math.max(1_000, now - this.#speedAt);
     this.#speed = this.#speedAt === 0 ? lately : (this.#speed + lately) / 2;
-    this.#ended = 0;
+    this.#taken = 0;
     this.#speedAt = now;
   }
 }

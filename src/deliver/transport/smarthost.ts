@@ -35,11 +35,22 @@ export function smarthostTransport(config: SmarthostConfig, now: () => number): 
   const idle: Session[] = [];
   const waiting: (() => void)[] = [];
   let open = 0;
+  /** A relay may have closed one that was idle. */
+  const takeUsable = (): Session | undefined => {
+    for (let session = idle.pop(); session; session = idle.pop()) {
+      if (session.usable) return session;
+      session.end();
+      open--;
+    }
+    return undefined;
+  };
   return {
     async send(parcel) {
-      while (idle.length === 0 && open >= MAX_CONNECTIONS)
+      let session = takeUsable();
+      while (!session && open >= MAX_CONNECTIONS) {
         await new Promise<void>((resolve) => waiting.push(resolve));
-      let session = idle.pop();
+        session = takeUsable();
+      }
       try {
         if (!session) {
           session = new Session(config);
