@@ -2,7 +2,13 @@
  * What accepting must know of a server, in one plain value. It is read from the directory, kept by each Outbox
  * in its own storage so that accepting goes on when the directory is away, and cached by a Worker for a minute at most.
  */
+import { and, asc, eq, isNotNull, sql } from "drizzle-orm";
+import { drizzle } from "drizzle-orm/d1";
 import type { Tracking } from "../mail/message.ts";
+import { MAX_GIVE_UP_AFTER_MS } from "../mail/schedule.ts";
+import { dkimKeys, domains, senders, servers, streams, tokens } from "../schema/directory.ts";
+
+const HOUR_MS = 3_600_000;
 
 export interface StreamPolicy {
   id: string;
@@ -16,7 +22,7 @@ export interface SigningKey {
   domain: string;
   selector: string;
   algorithm: "rsa-sha256" | "ed25519-sha256";
-  /** PKCS#8, base64 of the DER. */
+  /** PKCS#8, base64 of the DER; in a ServerPolicy it is sealed (secret.ts), and opened only to sign. */
   privateKey: string;
 }
 
@@ -38,5 +44,70 @@ export interface ServerPolicy {
   senders: { email: string; name: string; replyTo: string; confirmed: boolean }[];
   /** "bounces.example.com": where reverse-paths are, per From domain; the deployment's own when a domain has none. */
   returnPathDomains: Record<string, string>;
+  /** Active ones; each `privateKey` is sealed, since policies are kept by Outboxes and caches. */
   keys: SigningKey[];
+}
+
+/** The policy as the directory has it, read in one transaction; undefined when there is no such server. */
+export async function loadPolicy(directory: D1Database, serverId: number): Promise<ServerPolicy | undefined> {
+  const db = drizzle(directory);
+  const account = sql`(select ${servers.accountId} from ${servers} where ${servers.id} = ${serverId})`;
+  const [[server], tokenRows, streamRows, domainRows, keyRows, senderRows] = await db.batch([
+    db.select().from(servers).where(eq(servers.id, serverId)),
+    db
+      .select({ hash: tokens.hash })
+      .from(tokens)
+      .where(and(eq(tokens.serverId, serverId), eq(tokens.kind, "server"))),
+    db.select().from(streams).where(eq(streams.serverId, serverId)),
+    db
+      .select()
+      .from(domains)
+      .where(and(sql`${domains.accountId} = ${account}`, isNotNull(domains.verifiedAt)))
+      .orderBy(asc(domains.id)),
+    db
+      .select({
+        domain: domains.name,
+        selector: dkimKeys.selector,
+        algorithm: dkimKeys.algorithm,
+        privateKey: dkimKeys.privateKey,
+      })
+      .from(dkimKeys)
+      .innerJoin(domains, eq(dkimKeys.domainId, domains.id))
+      .where(and(sql`${domains.accountId} = ${account}`, eq(dkimKeys.state, "active")))
+      .orderBy(asc(dkimKeys.id)),
+    db.select().from(senders).where(sql`${senders.accountId} = ${account}`).orderBy(asc(senders.id)),
+  ]);
+  if (!server) return undefined;
+  return {
+    serverId,
+    accountId: server.accountId,
+    name: server.name,
+    tokenHashes: tokenRows.map((t) => t.hash),
+    sandbox: server.deliveryType === "Sandbox",
+    trackOpens: server.trackOpens,
+    trackLinks: server.trackLinks,
+    transports: server.transports,
+    streams: streamRows.map(toStreamPolicy),
+    domains: domainRows.map((d) => d.name),
+    senders: senderRows.map(({ email, name, replyTo, confirmedAt }) => ({
+      email,
+      name,
+      replyTo,
+      confirmed: confirmedAt !== null,
+    })),
+    returnPathDomains: Object.fromEntries(
+      domainRows.flatMap((d) => (d.returnPathDomain ? [[d.name, d.returnPathDomain]] : [])),
+    ),
+    keys: keyRows,
+  };
+}
+
+function toStreamPolicy({
+  id,
+  type,
+  archivedAt,
+  giveUpAfterHours,
+}: typeof streams.$inferSelect): StreamPolicy {
+  const giveUpAfterMs = Math.min(giveUpAfterHours * HOUR_MS, MAX_GIVE_UP_AFTER_MS);
+  return { id, type, archived: archivedAt !== null, giveUpAfterMs };
 }

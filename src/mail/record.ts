@@ -42,6 +42,14 @@ export interface RecipientRecord {
   bounceType?: string;
 }
 
+/**
+ * How many facts a record holds: each attempt adds two, being final one more. It never sinks, and is 0 while nothing was
+ * tried. The last attempt's number is counted rather than the attempts, of which only the latest are kept.
+ */
+export function recordVersion({ attempts, state }: Pick<RecipientRecord, "attempts" | "state">): number {
+  return (attempts.at(-1)?.number ?? 0) * 2 + (state === "waiting" ? 0 : 1);
+}
+
 /** What lists and details show of a message beside its own columns. */
 export interface MessageSummary {
   from: Mailbox;

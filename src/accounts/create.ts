@@ -1,0 +1,138 @@
+/**
+ * Makes accounts, servers and what belongs to them. Values are taken as valid: the API checks them at its door, and the local
+ * seed gives its own.
+ */
+import { sql } from "drizzle-orm";
+import { drizzle } from "drizzle-orm/d1";
+import type { Tracking } from "../mail/message.ts";
+import type { TransportName } from "../mail/outcome.ts";
+import { GIVE_UP_AFTER_MS } from "../mail/schedule.ts";
+import { accounts, domains, senders, servers, streams, tokens } from "../schema/directory.ts";
+import { hashToken, newToken } from "./token.ts";
+
+export interface NewServer {
+  accountId: number;
+  name: string;
+  deliveryType?: "Live" | "Sandbox";
+  trackOpens?: boolean;
+  trackLinks?: Tracking;
+  transports?: TransportName[];
+}
+
+export interface NewToken {
+  kind: "server" | "account";
+  accountId: number;
+  /** For a server's token. */
+  serverId?: number;
+  /** One that exists already, as the local home's; a new one is made without it. */
+  token?: string;
+}
+
+/** The streams that a new server has, as Postmark gives them. */
+const DEFAULT_STREAMS = [
+  { id: "outbound", name: "Default Transactional Stream", type: "Transactional" },
+  { id: "inbound", name: "Default Inbound Stream", type: "Inbound" },
+  { id: "broadcast", name: "Default Broadcast Stream", type: "Broadcasts" },
+] as const;
+const GIVE_UP_AFTER_HOURS = GIVE_UP_AFTER_MS / 3_600_000;
+
+export async function createAccount(directory: D1Database, name: string, now: number): Promise<number> {
+  const row = await drizzle(directory)
+    .insert(accounts)
+    .values({ name, createdAt: now })
+    .returning({ id: accounts.id })
+    .get();
+  return row.id;
+}
+
+/** A server with its three streams, in one transaction: never one without the other. */
+export async function createServer(
+  directory: D1Database,
+  { accountId, name, ...settings }: NewServer,
+  now: number,
+): Promise<{ id: number; inboundHash: string }> {
+  const db = drizzle(directory);
+  const inboundHash = crypto.randomUUID().replaceAll("-", "");
+  const { deliveryType = "Live", trackOpens = false, trackLinks = "None" } = settings;
+  const transports = settings.transports ?? ["gateway"];
+  // The streams find their server by its hash: its number is not known before the transaction.
+  const serverId = sql<number>`(select ${servers.id} from ${servers} where ${servers.inboundHash} = ${inboundHash})`;
+  const [[server]] = await db.batch([
+    db
+      .insert(servers)
+      .values({
+        accountId,
+        name,
+        deliveryType,
+        trackOpens,
+        trackLinks,
+        transports,
+        inboundHash,
+        createdAt: now,
+      })
+      .returning({ id: servers.id }),
+    db.insert(streams).values(
+      DEFAULT_STREAMS.map((stream) => ({
+        ...stream,
+        serverId,
+        giveUpAfterHours: GIVE_UP_AFTER_HOURS,
+        createdAt: now,
+      })),
+    ),
+  ]);
+  if (!server) throw new Error("the directory gave a new server no number");
+  return { id: server.id, inboundHash };
+}
+
+/** Stores a token's hash and returns the token, which nobody can read again. Harmless to repeat with the same token. */
+export async function createToken(
+  directory: D1Database,
+  { kind, accountId, serverId, token = newToken(serverId ?? accountId) }: NewToken,
+  now: number,
+): Promise<string> {
+  const hash = await hashToken(token);
+  await drizzle(directory)
+    .insert(tokens)
+    .values({ hash, kind, accountId, serverId: serverId ?? null, createdAt: now })
+    .onConflictDoNothing();
+  return token;
+}
+
+export async function createDomain(
+  directory: D1Database,
+  domain: { accountId: number; name: string; returnPathDomain?: string; verified: boolean },
+  now: number,
+): Promise<number> {
+  const row = await drizzle(directory)
+    .insert(domains)
+    .values({
+      accountId: domain.accountId,
+      name: domain.name.toLowerCase(),
+      returnPathDomain: domain.returnPathDomain?.toLowerCase() || null,
+      verifiedAt: domain.verified ? now : null,
+      createdAt: now,
+    })
+    .returning({ id: domains.id })
+    .get();
+  return row.id;
+}
+
+export async function createSender(
+  directory: D1Database,
+  sender: { accountId: number; email: string; name: string; replyTo?: string; confirmed: boolean },
+  now: number,
+): Promise<number> {
+  const row = await drizzle(directory)
+    .insert(senders)
+    .values({
+      accountId: sender.accountId,
+      email: sender.email.toLowerCase(),
+      name: sender.name,
+      replyTo: sender.replyTo ?? "",
+      confirmedAt: sender.confirmed ? now : null,
+      createdAt: now,
+    })
+    .returning({ id: senders.id })
+    .get();
+  return row.id;
+}

@@ -1,0 +1,108 @@
+/**
+ * Whom a stream will not mail. The only writer of that table. A removed row stays as a tombstone with its time, so that
+ * Outboxes which page by `changedAt` learn of removals, and so that an old bounce that is told again cannot bring back what
+ * a person has since removed.
+ */
+import { and, asc, eq, gte } from "drizzle-orm";
+import { drizzle } from "drizzle-orm/d1";
+import { suppressions } from "../schema/directory.ts";
+
+type Row = typeof suppressions.$inferSelect;
+
+export interface Suppressed {
+  serverId: number;
+  stream: string;
+  /** Lower case. */
+  email: string;
+}
+
+export interface NewSuppression extends Pick<Row, "serverId" | "stream" | "reason" | "origin"> {
+  /** Any case. */
+  email: string;
+  /** When its cause happened, ms: a removal after that holds. */
+  since: number;
+}
+
+/** Stronger: nobody but the recipient, or an operator, can take it back (§7 of the wire contract). */
+const strength = (table: string) =>
+  `CASE WHEN ${table}.reason = 'SpamComplaint' THEN 3
+        WHEN ${table}.reason = 'ManualSuppression' AND ${table}.origin <> 'Customer' THEN 2 ELSE 1 END`;
+
+const GIVEN = `SELECT value->>'serverId' AS server_id, value->>'stream' AS stream, value->>'email' AS email,
+  value->>'reason' AS reason, value->>'origin' AS origin, value->>'since' AS since FROM json_each(?1)`;
+
+const UPSERT = `INSERT INTO suppressions (server_id, stream, email, reason, origin, created_at, changed_at)
+  SELECT server_id, stream, email, reason, origin, since, ?2 FROM (${GIVEN}) WHERE true
+  ON CONFLICT (server_id, stream, email) DO UPDATE SET reason = excluded.reason, origin = excluded.origin,
+    created_at = excluded.created_at, changed_at = excluded.changed_at, removed_at = NULL
+  WHERE CASE WHEN suppressions.removed_at IS NOT NULL THEN suppressions.removed_at <= excluded.created_at
+    ELSE ${strength("excluded")} > ${strength("suppressions")} END`;
+
+const ACTIVE = `SELECT DISTINCT s.server_id AS serverId, s.stream, s.email FROM (${GIVEN}) AS given
+  JOIN suppressions AS s ON s.server_id = given.server_id AND s.stream = given.stream AND s.email = given.email
+  WHERE s.removed_at IS NULL`;
+
+/**
+ * Suppresses, in one transaction. Idempotent: an active row of the same or a stronger reason stays as it is, and so does one
+ * that was removed after `since`. Returns those of the given that are suppressed now, also when an earlier run did it: that
+ * run may have ended before it told anybody.
+ */
+export async function suppress(
+  directory: D1Database,
+  rows: NewSuppression[],
+  now: number,
+): Promise<Suppressed[]> {
+  if (rows.length === 0) return [];
+  const given = JSON.stringify(rows.map((row) => ({ ...row, email: row.email.toLowerCase() })));
+  const [, active] = await directory.batch<Suppressed>([
+    directory.prepare(UPSERT).bind(given, now),
+    directory.prepare(ACTIVE).bind(given),
+  ]);
+  return active?.results ?? [];
+}
+
+/**
+ * Takes a suppression back. `kept` is one that is not ours to remove: a complaint, the recipient's own unsubscribe, an
+ * operator's. Idempotent: what is not there is `absent`.
+ */
+export async function reactivate(
+  directory: D1Database,
+  serverId: number,
+  stream: string,
+  email: string,
+  now: number,
+): Promise<"removed" | "absent" | "kept"> {
+  const key = [serverId, stream, email.toLowerCase()];
+  const where = "server_id = ?1 AND stream = ?2 AND email = ?3 AND removed_at IS NULL";
+  const [removed, left] = await directory.batch<{ email: string }>([
+    directory
+      .prepare(
+        `UPDATE suppressions SET removed_at = ?4, changed_at = ?4 WHERE ${where} AND ${strength("suppressions")} = 1 RETURNING email`,
+      )
+      .bind(...key, now),
+    directory.prepare(`SELECT email FROM suppressions WHERE ${where}`).bind(...key),
+  ]);
+  if (removed?.results.length) return "removed";
+  return left?.results.length ? "kept" : "absent";
+}
+
+/** What changed at `since` or later, oldest first: the feed that an Outbox follows. `limit` bounds one reading. */
+export async function suppressionChanges(
+  directory: D1Database,
+  serverId: number,
+  since: number,
+  limit: number,
+): Promise<{ stream: string; email: string; removed: boolean; changedAt: number }[]> {
+  const rows = await drizzle(directory)
+    .select({
+      stream: suppressions.stream,
+      email: suppressions.email,
+      removedAt: suppressions.removedAt,
+      changedAt: suppressions.changedAt,
+    })
+    .from(suppressions)
+    .where(and(eq(suppressions.serverId, serverId), gte(suppressions.changedAt, since)))
+    .orderBy(asc(suppressions.changedAt))
+    .limit(limit);
+  return rows.map(({ removedAt, ...row }) => ({ ...row, removed: removedAt !== null }));
+}

@@ -1,0 +1,66 @@
+/**
+ * The gate for facts: the only way that a fact about a recipient comes to be remembered. Takes messages as they stand, and
+ * derives what follows from how each recipient stands: a bounce, a suppression. Runs at least once, in any order: the
+ * same facts again change nothing, older ones change nothing, and half a run is completed by the next.
+ */
+import { type NewBounce, writeRecords } from "../archive/write.ts";
+import type { MessageRecord, RecipientRecord } from "../mail/record.ts";
+import { replyText } from "../mail/reply.ts";
+import { type NewSuppression, type Suppressed, suppress } from "../suppress/list.ts";
+
+export interface RecordNeeds {
+  archive: D1Database;
+  directory: D1Database;
+  now(): number;
+}
+
+/**
+ * Returns whom the stream will not mail because of these facts, also when an earlier run suppressed them: that run may have
+ * ended before it told anybody. Whom a person has reactivated since the bounce is not suppressed again, and not named.
+ */
+export async function record(needs: RecordNeeds, records: MessageRecord[]): Promise<Suppressed[]> {
+  const bounces = records.flatMap(bouncesOf);
+  const hard = bounces.filter((bounce) => bounce.inactive).map(suppressionOf);
+  // First, so that whoever sees the bounce can rely on its effect, and reactivating finds what it takes back.
+  const suppressed = await suppress(needs.directory, hard, needs.now());
+  await writeRecords(needs.archive, records, bounces);
+  return suppressed;
+}
+
+function bouncesOf(message: MessageRecord): NewBounce[] {
+  const { serverId, id: messageId, stream, tag, subject, summary } = message;
+  const fromEmail = summary.from.email;
+  return message.recipients
+    .filter((r) => r.state === "bounced" || r.state === "expired")
+    .map((recipient) => {
+      // What expired never had a final answer; what bounced without a type could not be classified.
+      const type = recipient.bounceType ?? (recipient.state === "expired" ? "Transient" : "Unknown");
+      const details = detailsOf(recipient);
+      const { email, at: bouncedAt } = recipient;
+      const inactive = type === "HardBounce";
+      return {
+        serverId,
+        messageId,
+        email,
+        type,
+        stream,
+        tag,
+        fromEmail,
+        subject,
+        details,
+        bouncedAt,
+        inactive,
+      };
+    });
+}
+
+/** "smtp;550 5.1.1 no such user", or why there was no reply. */
+function detailsOf({ attempts, reason }: RecipientRecord): string {
+  const last = attempts.at(-1);
+  if (last?.reply.code) return `smtp;${replyText(last.reply)}`;
+  return last?.reason || reason || "";
+}
+
+function suppressionOf({ serverId, stream, email, bouncedAt: since }: NewBounce): NewSuppression {
+  return { serverId, stream, email, reason: "HardBounce", origin: "Recipient", since };
+}

@@ -1,0 +1,128 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { type NewSuppression, reactivate, suppress, suppressionChanges } from "../../src/suppress/list.ts";
+import { type Databases, NOON, openDatabases } from "../archive/databases.ts";
+
+let db: Databases;
+beforeAll(async () => {
+  db = await openDatabases();
+});
+beforeEach(() => db.clear());
+afterAll(() => db.dispose());
+
+const EMAIL = "a@x.example";
+const KINDS = {
+  bounce: { reason: "HardBounce", origin: "Recipient" },
+  customer: { reason: "ManualSuppression", origin: "Customer" },
+  unsubscribe: { reason: "ManualSuppression", origin: "Recipient" },
+  admin: { reason: "ManualSuppression", origin: "Admin" },
+  complaint: { reason: "SpamComplaint", origin: "Recipient" },
+} as const;
+type Kind = keyof typeof KINDS;
+
+const row = (kind: Kind, of: Partial<NewSuppression> = {}): NewSuppression => ({
+  serverId: 1,
+  stream: "outbound",
+  email: EMAIL,
+  since: NOON,
+  ...KINDS[kind],
+  ...of,
+});
+const stored = async () =>
+  (
+    await db.directory
+      .prepare("SELECT reason, origin, created_at, changed_at, removed_at FROM suppressions")
+      .all()
+  ).results;
+
+describe("suppressing", () => {
+  it.each<[Kind, Kind, Kind]>([
+    ["bounce", "bounce", "bounce"],
+    ["bounce", "customer", "bounce"],
+    ["customer", "bounce", "customer"],
+    ["bounce", "unsubscribe", "unsubscribe"],
+    ["bounce", "admin", "admin"],
+    ["bounce", "complaint", "complaint"],
+    ["unsubscribe", "complaint", "complaint"],
+    ["complaint", "bounce", "complaint"],
+    ["complaint", "customer", "complaint"],
+    ["complaint", "unsubscribe", "complaint"],
+    ["unsubscribe", "bounce", "unsubscribe"],
+  ])("keeps the stronger: %s, then %s, is %s", async (first, then, left) => {
+    await suppress(db.directory, [row(first)], NOON);
+    await suppress(db.directory, [row(then)], NOON + 1);
+    expect(await stored()).toMatchObject([KINDS[left]]);
+  });
+
+  it("changes nothing the second time, so that the feed stays quiet", async () => {
+    await suppress(db.directory, [row("bounce")], NOON);
+    expect(await suppress(db.directory, [row("bounce")], NOON + 5)).toHaveLength(1);
+    expect(await stored()).toMatchObject([{ changed_at: NOON }]);
+  });
+
+  it("takes addresses in any case, and the same one twice", async () => {
+    const made = await suppress(
+      db.directory,
+      [row("bounce", { email: "A@X.example" }), row("complaint")],
+      NOON,
+    );
+    expect(made).toEqual([{ serverId: 1, stream: "outbound", email: EMAIL }]);
+    expect(await stored()).toMatchObject([KINDS.complaint]);
+  });
+
+  it("does nothing for nothing", async () => {
+    expect(await suppress(db.directory, [], NOON)).toEqual([]);
+  });
+});
+
+describe("reactivating", () => {
+  it.each<[Kind, "removed" | "kept"]>([
+    ["bounce", "removed"],
+    ["customer", "removed"],
+    ["unsubscribe", "kept"],
+    ["admin", "kept"],
+    ["complaint", "kept"],
+  ])("a suppression by %s: %s", async (kind, answer) => {
+    await suppress(db.directory, [row(kind)], NOON);
+    expect(await reactivate(db.directory, 1, "outbound", "A@x.example", NOON + 9)).toBe(answer);
+    const again = answer === "removed" ? "absent" : "kept";
+    expect(await reactivate(db.directory, 1, "outbound", EMAIL, NOON + 10)).toBe(again);
+    expect(await stored()).toMatchObject([{ removed_at: answer === "removed" ? NOON + 9 : null }]);
+  });
+
+  it.each([
+    [2, "outbound", EMAIL],
+    [1, "broadcast", EMAIL],
+    [1, "outbound", "b@x.example"],
+  ])("leaves others alone: server %i, %s, %s", async (serverId, stream, email) => {
+    await suppress(db.directory, [row("bounce")], NOON);
+    expect(await reactivate(db.directory, serverId, stream, email, NOON + 1)).toBe("absent");
+    expect(await stored()).toMatchObject([{ removed_at: null }]);
+  });
+
+  it("leaves a tombstone that an older cause cannot undo, and a newer one can", async () => {
+    await suppress(db.directory, [row("bounce")], NOON);
+    await reactivate(db.directory, 1, "outbound", EMAIL, NOON + 10);
+    expect(await suppress(db.directory, [row("complaint", { since: NOON + 9 })], NOON + 20)).toEqual([]);
+    expect(await suppress(db.directory, [row("bounce", { since: NOON + 10 })], NOON + 30)).toHaveLength(1);
+    expect(await stored()).toMatchObject([
+      { removed_at: null, created_at: NOON + 10, changed_at: NOON + 30 },
+    ]);
+  });
+});
+
+describe("the feed of changes", () => {
+  it("gives one server's changes in order of time, removals too, from a time on and up to a limit", async () => {
+    await suppress(db.directory, [row("bounce", { email: "b@x.example" })], NOON + 2);
+    await suppress(db.directory, [row("bounce")], NOON + 1);
+    await suppress(db.directory, [row("bounce", { serverId: 2 })], NOON + 3);
+    await reactivate(db.directory, 1, "outbound", "b@x.example", NOON + 4);
+    const a = { stream: "outbound", email: EMAIL, removed: false, changedAt: NOON + 1 };
+    const b = { stream: "outbound", email: "b@x.example", removed: true, changedAt: NOON + 4 };
+    expect(await suppressionChanges(db.directory, 1, 0, 10)).toEqual([a, b]);
+    expect(await suppressionChanges(db.directory, 1, NOON + 2, 10)).toEqual([b]);
+    expect(await suppressionChanges(db.directory, 1, NOON + 4, 10)).toEqual([b]);
+    expect(await suppressionChanges(db.directory, 1, NOON + 5, 10)).toEqual([]);
+    expect(await suppressionChanges(db.directory, 1, 0, 1)).toEqual([a]);
+    expect(await suppressionChanges(db.directory, 3, 0, 10)).toEqual([]);
+  });
+});
