@@ -1,0 +1,119 @@
+/** Reads bounces from the archive, and notes of them that their address is active again. */
+import { and, desc, eq, gte, isNotNull, lte, type SQL, sql } from "drizzle-orm";
+import { drizzle } from "drizzle-orm/d1";
+import { bounces } from "../schema/archive.ts";
+import type { Page } from "./read.ts";
+
+export type Bounce = typeof bounces.$inferSelect;
+
+/** What is absent does not filter. */
+export interface BounceFilter {
+  stream: string;
+  type?: string;
+  inactive?: boolean;
+  /** Contained in the address; any case. */
+  email?: string;
+  tag?: string;
+  /** Lower case. */
+  messageId?: string;
+  /** Milliseconds since the epoch, both inclusive. */
+  from?: number;
+  to?: number;
+}
+
+/** More tags than this no list could show. */
+const MAX_TAGS = 1_000;
+
+export async function listBounces(
+  archive: D1Database,
+  serverId: number,
+  { filter, page }: { filter: BounceFilter; page: Page },
+): Promise<{ total: number; bounces: Bounce[] }> {
+  const db = drizzle(archive);
+  const where = condition(serverId, filter);
+  const [rows, [counted]] = await db.batch([
+    db.select().from(bounces).where(where).orderBy(desc(bounces.id)).limit(page.count).offset(page.offset),
+    db.select({ total: sql<number>`count(*)` }).from(bounces).where(where),
+  ]);
+  return { total: counted?.total ?? 0, bounces: rows };
+}
+
+function condition(serverId: number, filter: BounceFilter): SQL | undefined {
+  const { stream, type, inactive, email, tag, messageId, from, to } = filter;
+  return and(
+    eq(bounces.serverId, serverId),
+    eq(bounces.stream, stream),
+    type === undefined ? undefined : eq(bounces.type, type),
+    inactive === undefined ? undefined : eq(bounces.inactive, inactive),
+    email === undefined ? undefined : sql`instr(${bounces.email}, ${email.toLowerCase()}) > 0`,
+    tag === undefined ? undefined : eq(bounces.tag, tag),
+    messageId === undefined ? undefined : eq(bounces.messageId, messageId),
+    from === undefined ? undefined : gte(bounces.bouncedAt, from),
+    to === undefined ? undefined : lte(bounces.bouncedAt, to),
+  );
+}
+
+export function findBounce(archive: D1Database, serverId: number, id: number): Promise<Bounce | undefined> {
+  return drizzle(archive)
+    .select()
+    .from(bounces)
+    .where(and(eq(bounces.serverId, serverId), eq(bounces.id, id)))
+    .get();
+}
+
+export function bouncesOfMessage(
+  archive: D1Database,
+  serverId: number,
+  messageId: string,
+): Promise<Bounce[]> {
+  return drizzle(archive)
+    .select()
+    .from(bounces)
+    .where(and(eq(bounces.serverId, serverId), eq(bounces.messageId, messageId)));
+}
+
+/** How many bounces of each type there are, and how many of them keep their address inactive. */
+export function countBounces(
+  archive: D1Database,
+  serverId: number,
+): Promise<{ type: string; count: number; inactive: number }[]> {
+  return drizzle(archive)
+    .select({
+      type: bounces.type,
+      count: sql<number>`count(*)`,
+      inactive: sql<number>`sum(${bounces.inactive})`,
+    })
+    .from(bounces)
+    .where(eq(bounces.serverId, serverId))
+    .groupBy(bounces.type);
+}
+
+export async function bounceTags(archive: D1Database, serverId: number): Promise<string[]> {
+  const rows = await drizzle(archive)
+    .selectDistinct({ tag: bounces.tag })
+    .from(bounces)
+    .where(and(eq(bounces.serverId, serverId), isNotNull(bounces.tag)))
+    .orderBy(bounces.tag)
+    .limit(MAX_TAGS);
+  return rows.flatMap(({ tag }) => (tag === null ? [] : [tag]));
+}
+
+/** The stream mails the address again, so no bounce of it there keeps it inactive. Harmless to repeat. */
+export async function markActive(
+  archive: D1Database,
+  serverId: number,
+  stream: string,
+  email: string,
+): Promise<void> {
+  await drizzle(archive)
+    .update(bounces)
+    .set({ inactive: false })
+    .where(
+      and(
+        eq(bounces.serverId, serverId),
+        eq(bounces.stream, stream),
+        eq(bounces.email, email.toLowerCase()),
+        eq(bounces.inactive, true),
+      ),
+    );
+}
