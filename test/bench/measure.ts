@@ -1,0 +1,87 @@
+/** One cell of a table: a load against a target, with what the target's processes and the disk did meanwhile. */
+import { BenchChild } from "./child.ts";
+import { type Cost, type Watched, watch } from "./cpu.ts";
+import type { LoadOrder, LoadResult } from "./load.ts";
+
+export interface Figures {
+  perSecond: number;
+  p50: number;
+  p99: number;
+  /** Milliseconds of CPU, of those who serve, a message. */
+  cpuMs: number;
+  flushesPerSecond: number | undefined;
+  foreignCores: number;
+  /** Why the figure is not to be trusted; "" when nothing was refused. */
+  trouble: string;
+}
+
+/** The load generator's process, to be asked more than once: its start is not to be measured. */
+export class Loader {
+  readonly #child = new BenchChild("load.ts");
+
+  async run(target: Watched, order: LoadOrder): Promise<Figures> {
+    this.#child.send(order);
+    await this.#child.next();
+    const used = watch(target);
+    await this.#child.next();
+    const cost = used();
+    const result = await this.#child.next<LoadResult>();
+    const trouble = result.refused > 0 ? `${result.refused} not accepted: ${result.refusal}` : "";
+    return { ...figures(result.accepted, result.seconds, cost), p50: result.p50, p99: result.p99, trouble };
+  }
+
+  /** Starts a load and says when it began to count; the result comes when all are answered. */
+  async begin(order: LoadOrder): Promise<() => Promise<LoadResult>> {
+    this.#child.send(order);
+    await this.#child.next();
+    return async () => {
+      await this.#child.next();
+      return this.#child.next<LoadResult>();
+    };
+  }
+
+  stop(): Promise<void> {
+    return this.#child.stop();
+  }
+}
+
+export function figures(messages: number, seconds: number, cost: Cost): Omit<Figures, "p50" | "p99"> {
+  return {
+    perSecond: messages / seconds,
+    cpuMs: messages === 0 ? Number.NaN : (cost.cpuSeconds * 1_000) / messages,
+    flushesPerSecond: cost.flushes === undefined ? undefined : cost.flushes / seconds,
+    foreignCores: cost.foreignCores,
+    trouble: "",
+  };
+}
+
+const middle = (values: number[]): number => {
+  const sorted = [...values].sort((a, b) => a - b);
+  const half = sorted.length >> 1;
+  const upper = sorted[half] ?? Number.NaN;
+  return sorted.length % 2 === 1 ? upper : (upper + (sorted[half - 1] ?? Number.NaN)) / 2;
+};
+
+export interface Summary extends Figures {
+  lowest: number;
+  highest: number;
+}
+
+/** Medians, figure by figure, and the spread of the rate. */
+export function summarize(repeats: Figures[]): Summary {
+  const of = (pick: (f: Figures) => number | undefined) =>
+    middle(repeats.map(pick).filter((v) => v !== undefined));
+  const rates = repeats.map((f) => f.perSecond);
+  const flushes = of((f) => f.flushesPerSecond);
+  return {
+    perSecond: of((f) => f.perSecond),
+    p50: of((f) => f.p50),
+    p99: of((f) => f.p99),
+    cpuMs: of((f) => f.cpuMs),
+    flushesPerSecond: Number.isNaN(flushes) ? undefined : flushes,
+    foreignCores: Math.max(...repeats.map((f) => f.foreignCores)),
+    trouble: repeats.find((f) => f.trouble !== "")?.trouble ?? "",
+    lowest: Math.min(...rates),
+    highest: Math.max(...rates),
+  };
+}

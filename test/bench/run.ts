@@ -1,0 +1,62 @@
+/**
+ * `npm run bench [-- name…] [--quick]`: starts everything itself, measures floor and product in turn, and prints medians and
+ * ratios. Absolute numbers are this machine's; only the ratios travel.
+ */
+import { readFileSync, statfsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { availableParallelism, cpus, tmpdir } from "node:os";
+import { acceptBench } from "./accept.ts";
+import { egressBench } from "./egress.ts";
+import { journeyBench } from "./journey.ts";
+
+export interface Effort {
+  repeats: number;
+  warmUpMs: number;
+  measureMs: number;
+  /** Shares of the full number of messages, where a section counts messages. */
+  share: number;
+}
+
+const FULL: Effort = { repeats: 3, warmUpMs: 700, measureMs: 2_500, share: 1 };
+const QUICK: Effort = { repeats: 1, warmUpMs: 400, measureMs: 1_000, share: 0.25 };
+const TMPFS = 0x01021994;
+
+const SECTIONS: Record<string, (effort: Effort) => Promise<string>> = {
+  accept: acceptBench,
+  journey: journeyBench,
+  egress: egressBench,
+};
+
+function versionOf(name: string): string {
+  const file = createRequire(import.meta.url).resolve(`${name}/package.json`);
+  return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
+}
+
+function machine(): string {
+  const lines = [
+    `${availableParallelism()} cores (${cpus()[0]?.model.trim() ?? "unknown"}), Node ${process.versions.node}, workerd ${versionOf("workerd")}.`,
+    "Floor and product listen on a direct socket, past Miniflare's entry worker; only one of them is up at a time; load over loopback,",
+    "from a process whose CPU is not counted. CPU is of the whole tree that serves; flushes are the disk's.",
+  ];
+  if (statfsSync(tmpdir()).type === TMPFS)
+    lines.push(
+      `noise: ${tmpdir()} is in memory, so a flush costs nothing here; set TMPDIR to a folder on a disk.`,
+    );
+  return `${lines.join("\n")}\n`;
+}
+
+const args = process.argv.slice(2);
+const effort = args.includes("--quick") ? QUICK : FULL;
+const names = args.filter((a) => !a.startsWith("--"));
+const unknown = names.filter((n) => !(n in SECTIONS));
+if (unknown.length > 0) {
+  console.error(`No such section: ${unknown.join(", ")}. There are: ${Object.keys(SECTIONS).join(", ")}.`);
+  process.exit(2);
+}
+
+const started = performance.now();
+console.log(`${effort.repeats} interleaved repeats, medians. ${machine()}`);
+for (const [name, section] of Object.entries(SECTIONS))
+  if (names.length === 0 || names.includes(name)) console.log(await section(effort));
+console.log(`Took ${Math.round((performance.now() - started) / 1_000)} s.`);
+process.exit(0);

@@ -1,0 +1,63 @@
+/** Tables as plain text, and how the bench writes its figures, ratios and aims. */
+import type { Summary } from "./measure.ts";
+
+/** More than this beside the measured processes, and a figure is not to be judged by. */
+const NOISY_CORES = 0.4;
+/** The slowest repeat against the fastest. */
+const WIDE_SPREAD = 1.5;
+
+export function table(title: string, head: string[], rows: string[][]): string {
+  const widths = head.map((h, i) => Math.max(h.length, ...rows.map((r) => r[i]?.length ?? 0)));
+  const line = (cells: string[]) =>
+    cells
+      .map((cell, i) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0)))
+      .join("  ")
+      .trimEnd();
+  const rule = widths.map((w) => "-".repeat(w)).join("  ");
+  return [title, "", line(head), rule, ...rows.map(line), ""].join("\n");
+}
+
+export const HEAD = ["", "msgs/s", "lowest-highest", "p50 ms", "p99 ms", "CPU ms/msg", "flushes/s"];
+
+export function whole(value: number): string {
+  return Number.isFinite(value) ? Math.round(value).toLocaleString("en-US") : "-";
+}
+
+/** Three significant digits. */
+export function short(value: number): string {
+  if (!Number.isFinite(value)) return "-";
+  return value >= 100 ? whole(value) : String(Number(value.toPrecision(3)));
+}
+
+export function row(name: string, s: Summary): string[] {
+  return [
+    name,
+    whole(s.perSecond),
+    `${whole(s.lowest)}-${whole(s.highest)}`,
+    short(s.p50),
+    short(s.p99),
+    short(s.cpuMs),
+    s.flushesPerSecond === undefined ? "n/a" : whole(s.flushesPerSecond),
+  ];
+}
+
+/** "single, 10 connections: 0.62 of workerd-group's rate (aim: at least 0.5): meets". */
+export function aim(what: string, value: number, goal: { least?: number; most?: number }): string {
+  const { least, most } = goal;
+  const meets = (least === undefined || value >= least) && (most === undefined || value <= most);
+  const wanted = least === undefined ? `at most ${most}` : `at least ${least.toLocaleString("en-US")}`;
+  return `  ${meets && Number.isFinite(value) ? "meets" : "short"}  ${what}: ${short(value)} (aim: ${wanted})`;
+}
+
+/** What makes these figures doubtful, one sentence each. */
+export function doubts(named: [string, Summary][]): string[] {
+  return named.flatMap(([name, s]) => {
+    const found: string[] = [];
+    if (s.trouble !== "") found.push(`  ${name}: ${s.trouble}`);
+    if (s.foreignCores > NOISY_CORES)
+      found.push(`  noise, ${name}: up to ${short(s.foreignCores)} cores went to something else`);
+    if (s.highest > s.lowest * WIDE_SPREAD)
+      found.push(`  noise, ${name}: the fastest repeat is ${short(s.highest / s.lowest)} times the slowest`);
+    return found;
+  });
+}

@@ -1,0 +1,47 @@
+/** What is measured: a floor or the product, each started afresh on a home of its own, and only one of them up at a time. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { System } from "../journeys/system.ts";
+import { BenchChild } from "./child.ts";
+import type { Watched } from "./cpu.ts";
+
+export interface Target extends Watched {
+  http: string;
+  token: string;
+  from: string;
+  stop(): Promise<void>;
+}
+
+export async function startFloor(): Promise<Target> {
+  const folder = mkdtempSync(join(tmpdir(), "edgepost-floor-"));
+  const child = new BenchChild("floor-server.ts", { EDGEPOST_HOME: folder });
+  const { http } = await child.next<{ http: string }>();
+  return {
+    http,
+    token: "",
+    from: "sender@example.com",
+    serving: [child.pid],
+    standIns: [],
+    folder,
+    async stop() {
+      await child.stop();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+export async function startProduct(): Promise<Target & { system: System }> {
+  const system = await System.start();
+  const { http, serverToken, from, pid, pids } = system.local;
+  return {
+    system,
+    http,
+    token: serverToken,
+    from,
+    serving: [pid],
+    standIns: [pids.world],
+    folder: system.home,
+    stop: () => system.remove(),
+  };
+}
