@@ -7,8 +7,8 @@ const PREFIX = "v1.";
 const IV_BYTES = 12;
 const INFO = "edgepost secret at rest v1";
 
-/** A deployment has one secret; deriving its key costs more than sealing with it. */
-let derived: { secret: string; key: Promise<CryptoKey> } | undefined;
+/** A deployment has one secret. The key is kept, never its promise: that would belong to the request that made it. */
+let derived: { secret: string; key: CryptoKey } | undefined;
 
 export async function seal(text: string, deploymentSecret: string): Promise<string> {
   const iv = crypto.getRandomValues(new Uint8Array(IV_BYTES));
@@ -34,9 +34,11 @@ function algorithm(iv: Uint8Array<ArrayBuffer>) {
   return { name: "AES-GCM", iv, additionalData: new TextEncoder().encode(PREFIX) };
 }
 
-function keyOf(secret: string): Promise<CryptoKey> {
-  if (derived?.secret !== secret) derived = { secret, key: derive(secret) };
-  return derived.key;
+async function keyOf(secret: string): Promise<CryptoKey> {
+  if (derived?.secret === secret) return derived.key;
+  const key = await derive(secret);
+  derived = { secret, key };
+  return key;
 }
 
 async function derive(secret: string): Promise<CryptoKey> {
