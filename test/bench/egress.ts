@@ -11,6 +11,7 @@ import { type MailSpec, rawMessage } from "./mail.ts";
 import { type Figures, figures, summarize } from "./measure.ts";
 import type { Effort } from "./run.ts";
 import { type Sink, startSink } from "./sink.ts";
+import { toStop } from "./started.ts";
 import { aim, doubts, HEAD, row, table } from "./table.ts";
 
 const SRC = resolve(import.meta.dirname, "../../src");
@@ -57,22 +58,18 @@ async function startGateway(sink: Sink): Promise<Gateway> {
     ...env,
     EDGEPOST_MX_PORT: String(await freePort()),
   });
-  await names.next();
   const gateway = new BenchChild(join(SRC, "gateway/main.ts"), {
     ...env,
     EDGEPOST_MX_PORT: String(sink.port),
   });
+  const stop = toStop(async () => {
+    await gateway.stop();
+    await names.stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
+  await names.next();
   await gateway.next();
-  return {
-    pid: gateway.pid,
-    url: `http://127.0.0.1:${port}`,
-    folder,
-    async stop() {
-      await gateway.stop();
-      await names.stop();
-      rmSync(folder, { recursive: true, force: true });
-    },
-  };
+  return { pid: gateway.pid, url: `http://127.0.0.1:${port}`, folder, stop };
 }
 
 interface Ends {

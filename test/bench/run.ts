@@ -8,6 +8,7 @@ import { availableParallelism, cpus, tmpdir } from "node:os";
 import { acceptBench } from "./accept.ts";
 import { egressBench } from "./egress.ts";
 import { journeyBench } from "./journey.ts";
+import { stopAll } from "./started.ts";
 
 export interface Effort {
   repeats: number;
@@ -54,9 +55,24 @@ if (unknown.length > 0) {
   process.exit(2);
 }
 
-const started = performance.now();
+for (const signal of ["SIGINT", "SIGTERM"] as const)
+  process.on(signal, () => void stopAll().then(() => process.exit(130)));
+
+const began = performance.now();
+let failed = 0;
 console.log(`${effort.repeats} interleaved repeats, medians. ${machine()}`);
-for (const [name, section] of Object.entries(SECTIONS))
-  if (names.length === 0 || names.includes(name)) console.log(await section(effort));
-console.log(`Took ${Math.round((performance.now() - started) / 1_000)} s.`);
-process.exit(0);
+for (const [name, section] of Object.entries(SECTIONS)) {
+  if (names.length > 0 && !names.includes(name)) continue;
+  try {
+    console.log(await section(effort));
+  } catch (error) {
+    // The other sections are worth having all the same.
+    failed++;
+    console.error(
+      `${name} could not be measured: ${error instanceof Error ? error.message : String(error)}\n`,
+    );
+  }
+  await stopAll();
+}
+console.log(`Took ${Math.round((performance.now() - began) / 1_000)} s.`);
+process.exit(failed > 0 ? 1 : 0);

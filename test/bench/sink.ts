@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 import { connect } from "node:net";
 import { freePort } from "../../src/local/ports.ts";
 import { BenchChild } from "./child.ts";
+import { toStop } from "./started.ts";
 
 const PLACES = ["/usr/sbin/smtp-sink", "/usr/lib/postfix/sbin/smtp-sink"];
 const BACKLOG = "1000";
@@ -21,26 +22,23 @@ export async function startSink(): Promise<Sink> {
   if (!program) {
     const child = new BenchChild("discard.ts");
     const { port } = await child.next<{ port: number }>();
-    return { name: "an smtp-server that discards", port, stop: () => child.stop() };
+    return { name: "an smtp-server that discards", port, stop: toStop(() => child.stop()) };
   }
   const port = await freePort();
   // As root it wants to be told whom to become.
   const user = process.getuid?.() === 0 ? ["-u", "nobody"] : [];
   const child = spawn(program, [...user, `127.0.0.1:${port}`, BACKLOG], { stdio: "ignore" });
   const ended = new Promise<void>((done) => child.once("exit", () => done()));
+  const stop = toStop(() => {
+    child.kill("SIGTERM");
+    return ended;
+  });
   const late = Date.now() + READY_MS;
   while (!(await answers(port))) {
     if (child.exitCode !== null || Date.now() > late) throw new Error(`${program} does not answer`);
     await new Promise((done) => setTimeout(done, 20));
   }
-  return {
-    name: "Postfix's smtp-sink",
-    port,
-    stop() {
-      child.kill("SIGTERM");
-      return ended;
-    },
-  };
+  return { name: "Postfix's smtp-sink", port, stop };
 }
 
 function answers(port: number): Promise<boolean> {

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { System } from "../journeys/system.ts";
 import { BenchChild } from "./child.ts";
 import type { Watched } from "./cpu.ts";
+import { toStop } from "./started.ts";
 
 export interface Target extends Watched {
   http: string;
@@ -16,6 +17,10 @@ export interface Target extends Watched {
 export async function startFloor(): Promise<Target> {
   const folder = mkdtempSync(join(tmpdir(), "edgepost-floor-"));
   const child = new BenchChild("floor-server.ts", { EDGEPOST_HOME: folder });
+  const stop = toStop(async () => {
+    await child.stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
   const { http } = await child.next<{ http: string }>();
   return {
     http,
@@ -24,15 +29,16 @@ export async function startFloor(): Promise<Target> {
     serving: [child.pid],
     standIns: [],
     folder,
-    async stop() {
-      await child.stop();
-      rmSync(folder, { recursive: true, force: true });
-    },
+    stop,
   };
 }
 
 export async function startProduct(): Promise<Target & { system: System }> {
-  const system = await System.start();
+  const folder = mkdtempSync(join(tmpdir(), "edgepost-bench-"));
+  const system = await System.start(folder).catch((error: unknown) => {
+    rmSync(folder, { recursive: true, force: true });
+    throw error;
+  });
   const { http, serverToken, from, pid, pids } = system.local;
   return {
     system,
@@ -42,6 +48,6 @@ export async function startProduct(): Promise<Target & { system: System }> {
     serving: [pid],
     standIns: [pids.world],
     folder: system.home,
-    stop: () => system.remove(),
+    stop: toStop(() => system.remove()),
   };
 }
