@@ -89,6 +89,8 @@ async function latency(product: Product, count: number): Promise<Figures> {
   const trouble = waits.length < count ? `only ${waits.length} of ${count} arrived` : "";
   return {
     ...figures(waits.length, seconds, used()),
+    // One at a time has no rate worth a name.
+    perSecond: Number.NaN,
     p50: at(0.5) ?? Number.NaN,
     p99: at(0.99) ?? Number.NaN,
     trouble,

@@ -33,7 +33,7 @@ export function row(name: string, s: Summary): string[] {
   return [
     name,
     whole(s.perSecond),
-    `${whole(s.lowest)}-${whole(s.highest)}`,
+    Number.isFinite(s.lowest) ? `${whole(s.lowest)}-${whole(s.highest)}` : "-",
     short(s.p50),
     short(s.p99),
     short(s.cpuMs),
