@@ -3,12 +3,14 @@
  * both of the ways that readers know. Base64 goes through undecoded.
  */
 import type { Attachment } from "../mail/message.ts";
+import { breakBase64 } from "./base64.ts";
 import { encodeWords, oneLine } from "./header.ts";
-import { breakLines, normalise } from "./text.ts";
+import { normalise } from "./text.ts";
 
 export interface Part {
   headers: Record<string, string>;
-  data: string;
+  /** In pieces, since large ones are dear to copy. */
+  data: (string | Uint8Array)[];
 }
 
 const TOKEN = "[A-Za-z0-9!#$&^_.+-]{1,64}";
@@ -22,9 +24,8 @@ const encoder = new TextEncoder();
 
 export function attachmentPart(attachment: Attachment, place: "inline" | "attachment"): Part {
   const name = oneLine(attachment.name) || "attachment";
-  const content = base64Only(attachment.content);
   const { type, parameters } = readType(attachment.contentType);
-  const message = /^message\//i.test(type) ? messageText(content) : undefined;
+  const message = /^message\//i.test(type) ? messageText(attachment.content) : undefined;
   // RFC 2046 §5.2.1 and §5.1: neither a message nor a multipart may be base64, and readers look for parts within.
   const opaque = (/^message\//i.test(type) && message === undefined) || /^multipart\//i.test(type);
   const fields = opaque ? [FALLBACK] : [type, ...parameters];
@@ -35,12 +36,7 @@ export function attachmentPart(attachment: Attachment, place: "inline" | "attach
   };
   const contentId = cid(attachment.contentId);
   if (contentId !== "") headers["Content-ID"] = `<${contentId}>`;
-  return { headers, data: message ?? breakLines(content) };
-}
-
-/** Base64 was checked at the door; this holds a line end or a boundary back whatever was. */
-function base64Only(content: string): string {
-  return /[^A-Za-z0-9+/=]/.test(content) ? content.replace(/[^A-Za-z0-9+/=]/g, "") : content;
+  return { headers, data: [message ?? breakBase64(attachment.content)] };
 }
 
 /** Parameters that say something of the content are kept (a calendar's `method`), except those that are ours to say. */

@@ -3,7 +3,6 @@
  * out is lines that can't end the field: control characters become spaces here, however sure the caller is of them.
  */
 import type { Mailbox } from "../mail/message.ts";
-import { toBase64 } from "./text.ts";
 
 /** RFC 2047 §2: a line with an encoded word has 76 at most; RFC 5322 §2.1.1 wants 78 of the others. */
 const MAX_LINE = 76;
@@ -178,6 +177,7 @@ function quote(character: string): string {
 
 function base64Words(text: string): string[] {
   const maxBytes = (PAYLOAD / 4) * 3;
+  const word = (part: string) => `=?utf-8?B?${btoa(String.fromCharCode(...encoder.encode(part)))}?=`;
   const words: string[] = [];
   let from = 0;
   let size = 0;
@@ -185,13 +185,13 @@ function base64Words(text: string): string[] {
     const code = text.codePointAt(i) ?? 0;
     const bytes = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
     if (size + bytes > maxBytes) {
-      words.push(`=?utf-8?B?${toBase64(encoder.encode(text.slice(from, i)))}?=`);
+      words.push(word(text.slice(from, i)));
       from = i;
       size = 0;
     }
     size += bytes;
     i += code < 0x10000 ? 1 : 2;
   }
-  words.push(`=?utf-8?B?${toBase64(encoder.encode(text.slice(from)))}?=`);
+  words.push(word(text.slice(from)));
   return words;
 }
