@@ -28,11 +28,13 @@ export function attachmentPart(attachment: Attachment, place: "inline" | "attach
   const message = /^message\//i.test(type) ? messageText(attachment.content) : undefined;
   // RFC 2046 §5.2.1 and §5.1: neither a message nor a multipart may be base64, and readers look for parts within.
   const opaque = (/^message\//i.test(type) && message === undefined) || /^multipart\//i.test(type);
+  // Readers take a text that is inline for a part of the letter (RFC 2183 §2.1).
+  const shown = place === "inline" && !/^text\//i.test(type);
   const fields = opaque ? [FALLBACK] : [type, ...parameters];
   const headers: Record<string, string> = {
     "Content-Type": [...fields, fallbackName(name)].join(";\r\n "),
     "Content-Transfer-Encoding": message === undefined ? "base64" : "7bit",
-    "Content-Disposition": [place, ...fileName(name)].join(";\r\n "),
+    "Content-Disposition": [shown ? "inline" : "attachment", ...fileName(name)].join(";\r\n "),
   };
   const contentId = cid(attachment.contentId);
   if (contentId !== "") headers["Content-ID"] = `<${contentId}>`;
@@ -54,11 +56,13 @@ function readType(contentType: string): { type: string; parameters: string[] } {
   return { type, parameters };
 }
 
-/** The text of a forwarded message that is 7-bit and has no long lines; undefined of any other. */
+/** A forwarded message that is 7-bit, has no long lines, and no line that is dangerous bare; undefined of any other. */
 function messageText(base64: string): string | undefined {
   try {
     const text = normalise(atob(base64));
-    return /^[\t\r\n\x20-\x7e]*$/.test(text) && !/[^\n]{998}/.test(text) ? text : undefined;
+    const fit =
+      /^[\t\r\n\x20-\x7e]*$/.test(text) && !/[^\n]{998}/.test(text) && !/^(\.\r?$|From )/m.test(text);
+    return fit ? text : undefined;
   } catch {
     // Not base64: to be passed on as it is.
     return undefined;
@@ -101,7 +105,7 @@ function percent(character: string): string {
 }
 
 /** What may be between the angle brackets (RFC 2392); another script is written as a `cid:` URL would. */
-function cid(contentId: string): string {
+export function cid(contentId: string): string {
   const line = oneLine(contentId)
     .replace(/^cid:/i, "")
     .replace(/[\s<>()[\]\\",;:]/g, "");

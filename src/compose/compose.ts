@@ -12,7 +12,7 @@
  */
 import { createMimeMessage, MIMEMessageContent, MIMEMessageHeader } from "mimetext/browser";
 import type { Submission } from "../mail/message.ts";
-import { attachmentPart, type Part } from "./attachment.ts";
+import { attachmentPart, cid, type Part } from "./attachment.ts";
 import { addressValue, customValue, textValue } from "./header.ts";
 import { encodeText } from "./text.ts";
 
@@ -124,7 +124,7 @@ function messageIdOf(headers: Submission["headers"], ids: Ids): string {
 /** mixed( alternative( text, related( html, inline images ) ), attachments ), with only the levels that are needed. */
 function bodyOf(submission: Submission, messageId: string): Part {
   const { textBody, htmlBody, attachments } = submission;
-  const inline = htmlBody === "" ? [] : attachments.filter((a) => a.contentId !== "");
+  const inline = htmlBody === "" ? [] : attachments.filter((a) => cid(a.contentId) !== "");
   const rest = attachments.filter((a) => !inline.includes(a));
   const alternatives: Part[] = [];
   if (textBody !== "" || htmlBody === "") alternatives.push(textPart("text/plain", textBody));
