@@ -3,8 +3,6 @@ import PostalMime from "postal-mime";
 
 /** Postmark's contract: stored content is cut at 1 MB. */
 const MAX_SHOWN = 1024 * 1024;
-/** Above what the doors accept; a message has few parts, and none is nested this deep by anything we compose. */
-const LIMITS = { maxNestingDepth: 50, maxHeadersSize: 1024 * 1024 };
 
 export interface Content {
   textBody: string;
@@ -14,15 +12,20 @@ export interface Content {
 }
 
 export async function readContent(raw: Uint8Array): Promise<Content> {
-  const { text, html, attachments } = await PostalMime.parse(raw, LIMITS);
-  return {
-    textBody: shorten(text ?? ""),
-    htmlBody: shorten(html ?? ""),
-    attachments: attachments.map((a) => a.filename ?? "attachment"),
-  };
+  try {
+    const { text, html, attachments } = await PostalMime.parse(raw, { forceRfc822Attachments: true });
+    return {
+      textBody: shorten(text ?? ""),
+      htmlBody: shorten(html ?? ""),
+      attachments: attachments.map((a) => a.filename ?? "attachment"),
+    };
+  } catch {
+    // Nested or headed beyond the parser's limits, which only a hand-made message is: there is the source to look at.
+    return { textBody: "", htmlBody: "", attachments: [] };
+  }
 }
 
-/** In characters, which is never less than in bytes of ASCII; no character is cut in two. */
+/** In characters, so never less than 1 MB of bytes; none is cut in two. */
 function shorten(text: string): string {
   return text.length > MAX_SHOWN ? text.slice(0, MAX_SHOWN).toWellFormed() : text;
 }
