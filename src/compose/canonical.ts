@@ -8,17 +8,14 @@ const TAB = 9;
 export interface Field {
   /** Lower case. */
   name: string;
-  /** Relaxed, "name:value", without CRLF. */
+  /** Relaxed, "name:value", without CRLF; a character for each byte. */
   relaxed: string;
 }
-
-// Header fields are ASCII but for RFC 6532; one that is not UTF-8 reads back as other bytes, and only its signature suffers.
-const decoder = new TextDecoder("utf-8", { fatal: false, ignoreBOM: true });
 
 /** The header fields in order, and the body after the empty line. */
 export function cut(message: Uint8Array): { fields: Field[]; body: Uint8Array } {
   const end = headerEnd(message);
-  const header = decoder.decode(message.subarray(0, end));
+  const header = fromBytes(message.subarray(0, end));
   const fields = header
     .split(/\r\n(?![ \t])/)
     .filter((line) => line.includes(":"))
@@ -69,6 +66,20 @@ export function relaxBody(body: Uint8Array): Uint8Array<ArrayBuffer> {
   out[kept] = CR;
   out[kept + 1] = LF;
   return out.subarray(0, kept + 2);
+}
+
+/** Fields of others may be in any charset: what is signed is their bytes, so a character here is a byte. */
+function fromBytes(bytes: Uint8Array): string {
+  let text = "";
+  // In pieces: arguments of a call are limited.
+  for (let i = 0; i < bytes.length; i += 4096) text += String.fromCharCode(...bytes.subarray(i, i + 4096));
+  return text;
+}
+
+export function toBytes(text: string): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
 }
 
 /** Where the CRLF CRLF is that ends the header; the end of a message that has none. */

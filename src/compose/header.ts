@@ -116,8 +116,10 @@ function isEncoded(token: string): boolean {
 /** A display name: atoms, one quoted string, or encoded words (RFC 5322 §3.2.5, RFC 2047 §5 (3)). */
 function phraseOf(name: string): string[] {
   if (name === "") return [];
-  if (name.length > LONG_WORD || !isPlain(name)) return encodeWords(name);
-  if (ATOMS.test(name)) return name.split(" ");
+  if (!isPlain(name)) return encodeWords(name);
+  const words = name.split(" ");
+  if (ATOMS.test(name) && words.every((word) => word.length <= LONG_WORD)) return words;
+  if (name.length > LONG_WORD) return encodeWords(name);
   return [`"${name.replace(/["\\]/g, "\\$&")}"`];
 }
 

@@ -5,7 +5,7 @@
  * A signer of our own, on WebCrypto: mailauth's and nodemailer's are streams over node:crypto, which hold the isolate
  * while RSA is computed and parse the key for every message.
  */
-import { cut, type Field, relaxBody, relaxField } from "./canonical.ts";
+import { cut, type Field, relaxBody, relaxField, toBytes } from "./canonical.ts";
 import { base64, importKey, type SigningKey } from "./keys.ts";
 
 /** RFC 6376 §8.15: named once more than they occur, so that a second one added on the way breaks the signature. */
@@ -38,8 +38,6 @@ const SIGNED = [
 const VALID_FOR_S = 7 * 24 * 60 * 60;
 const MAX_LINE = 76;
 
-const encoder = new TextEncoder();
-
 /** Each ends in CRLF: to be put in front of the message. "" without keys. */
 export async function sign(message: Uint8Array, keys: SigningKey[], signedAt: number): Promise<string> {
   if (keys.length === 0) return "";
@@ -65,7 +63,7 @@ export async function sign(message: Uint8Array, keys: SigningKey[], signedAt: nu
 }
 
 async function signData(key: SigningKey, data: string): Promise<string> {
-  const bytes = encoder.encode(data);
+  const bytes = toBytes(data);
   const imported = await importKey(key);
   if (key.algorithm === "rsa-sha256")
     return base64(await crypto.subtle.sign("RSASSA-PKCS1-v1_5", imported, bytes));

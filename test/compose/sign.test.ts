@@ -108,9 +108,14 @@ describe("a signature", () => {
       "FROM : a@example.com \t\r\nSubject:\t a \r\n\t b\t\r\nX:\r\n\r\n \t a\t\t b \r\n\t\r\n",
     ],
     ["two fields of a name", "From: a@example.com\r\nTo: a@b.example\r\nTo: c@d.example\r\n\r\nx\r\n"],
+    [
+      "Latin-1 in fields",
+      Buffer.from("From: a@example.com\r\nSubject: \xe9t\xe9 \x80\r\n\r\nx\r\n", "latin1"),
+    ],
     ["UTF-8 in fields", "From: é@example.com\r\nSubject: été 🎉\r\n\r\né\r\n"],
   ])("verifies for messages of others: %s", async (_, message) => {
-    expect(await verify(await signed(Buffer.from(message)))).toEqual(["pass", "pass"]);
+    const bytes = typeof message === "string" ? Buffer.from(message) : message;
+    expect(await verify(await signed(bytes))).toEqual(["pass", "pass"]);
   });
 
   it("verifies whatever the message", async () => {
