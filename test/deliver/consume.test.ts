@@ -2,6 +2,8 @@ import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { newKeyPair } from "../../src/compose/keys.ts";
+import type { TransportName } from "../../src/mail/outcome.ts";
 import { eventually, FakeOutbox, jobOf, keyOf, ScriptedGateway, TestWorker } from "./world.ts";
 
 let outbox: FakeOutbox;
@@ -222,7 +224,68 @@ describe("deliver", () => {
     ]);
     expect(outbox.callsOf("sendEmail")[0]?.args[0]).toBe("sender@example.com");
   });
+
+  it("sends through Cloudflare's own binding what it would refuse as it is", async () => {
+    const text = [
+      "DKIM-Signature: v=1; a=rsa-sha256;",
+      "  b=abc",
+      "Received: from somewhere",
+      "From: =?utf-8?q?J=C3=BCrgen?=",
+      " <sender@example.com>",
+      "To: someone@a.test",
+      "Message-ID: <1@example.com>",
+      "",
+      "Hello",
+      "",
+    ].join("\r\n");
+    const ref = outbox.add("a.test", { transports: ["cloudflare"], text });
+    await (await start({ sendEmail: true })).deliver([jobOf(ref)]);
+    expect(outbox.groups.get(keyOf(ref))?.settled?.outcomes[0]).toMatchObject({
+      result: "delivered",
+      reason: "",
+    });
+  });
+
+  it("signs an unsigned message alike on every try, and hands the signature over", async () => {
+    const { privateKey } = await newKeyPair("ed25519-sha256");
+    const keys = [{ domain: "example.com", selector: "s", algorithm: "ed25519-sha256", privateKey }];
+    gateway.behave = async ({ key }) => (key.endsWith("/1") ? "deferred" : "delivered");
+    const ref = outbox.add("a.test", { signed: false });
+    const w = await start({ keys });
+    await w.deliver([jobOf(ref)]);
+    const group = outbox.groups.get(keyOf(ref));
+    const signature = group?.settled?.signature ?? "";
+    expect(signature).toMatch(/^DKIM-Signature:[\s\S]*\r\n$/);
+    if (group) Object.assign(group, { settled: undefined, attempts: 1, claimedUntil: 0 });
+    await w.deliver([jobOf(ref)]);
+    const messages = gateway.sent.map((s) => s.message);
+    expect(messages).toEqual([`${signature}${group?.text}`, `${signature}${group?.text}`]);
+  });
+
+  it("goes another way for a destination that blocks the gateway, and for that one only", async () => {
+    gateway.behave = async ({ domain }) =>
+      domain === "strict.test" ? { result: "bounced", reply: BLOCKED, concerns: "destination" } : "delivered";
+    const ways: { transports: TransportName[] } = { transports: ["gateway", "cloudflare"] };
+    const first = Array.from({ length: 3 }, () => outbox.add("strict.test", ways));
+    const persist = mkdtempSync(join(tmpdir(), "edgepost-destination-"));
+    const w = await start({ cloudflare: true }, { persist });
+    await w.deliver([jobOf(...first)]);
+    const described = await w.describe("strict.test");
+    expect(described.detours).toMatchObject([
+      { transport: "gateway", evidence: "550 5.7.1 blocked by spamhaus", count: 3 },
+    ]);
+    await w.kill();
+    const again = await start({ cloudflare: true }, { persist });
+    const strict = outbox.add("strict.test", ways);
+    const only = outbox.add("strict.test");
+    const other = outbox.add("other.test", ways);
+    await again.deliver([jobOf(strict, only, other)]);
+    const by = (ref: typeof strict) => outbox.groups.get(keyOf(ref))?.settled?.transport;
+    expect([by(strict), by(only), by(other)]).toEqual(["cloudflare", "gateway", "gateway"]);
+  });
 });
+
+const BLOCKED = { code: 550, enhanced: "5.7.1", text: "blocked by spamhaus" };
 
 describe("the local queue", () => {
   it("brings the next batch while a delivery of the last one takes long", async () => {

@@ -14,6 +14,7 @@ interface Env {
   DESTINATION: DurableObjectNamespace<Destination>;
   OUTBOX: Fetcher;
   JOBS: Queue<unknown>;
+  SEND_EMAIL: SendEmail;
   CONFIG: string;
 }
 
@@ -76,6 +77,9 @@ function needs(env: Env, ctx: ExecutionContext): DeliverNeeds {
       }),
       sandbox: sandboxTransport(Date.now),
       ...(config.smarthost ? { smarthost: smarthostTransport(config.smarthost, Date.now) } : {}),
+      ...(config.sendEmail
+        ? { cloudflare: cloudflareTransport({ binding: env.SEND_EMAIL, now: Date.now, quota }) }
+        : {}),
       ...(config.cloudflare
         ? {
             cloudflare: cloudflareTransport({

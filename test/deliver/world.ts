@@ -281,6 +281,7 @@ export class TestWorker {
       queueConsumers: {
         jobs: { maxBatchSize: batchSize ?? 20, maxBatchTimeout: 0, maxRetries: 3, retryDelay: 1 },
       },
+      email: { send_email: [{ name: "SEND_EMAIL" }] },
       serviceBindings: {
         OUTBOX: async (request: Request) => {
           const method = new URL(request.url).pathname.slice(1);

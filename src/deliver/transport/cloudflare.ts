@@ -4,8 +4,8 @@
  * So we take out the fields that it refuses, and our own signature, which would not survive.
  */
 import { EmailMessage } from "cloudflare:email";
-import { addressParser } from "postal-mime";
 import type { Outcome } from "../../mail/outcome.ts";
+import { prepare } from "./cloudflare-message.ts";
 import { parseReply } from "./reply-line.ts";
 import { alike, type Parcel, type Transport } from "./transport.ts";
 
@@ -16,8 +16,6 @@ export interface CloudflareNeeds {
   quota: { goneUntil: number };
 }
 
-/** Fields that are theirs to set (cloudflare-facts.md §2.1): with one of them the message is refused. */
-const THEIRS = /^(?:dkim-signature|return-path|received|feedback-id|arc-[a-z-]+|tls-[a-z-]+|cfbl-[a-z-]+)$/i;
 const MAX_BYTES = 5 * 1024 * 1024;
 
 type End = Pick<Outcome, "result" | "concerns">;
@@ -91,17 +89,4 @@ function quotaGone(parcel: Parcel, now: number): Outcome[] {
 function nextDay(now: number): number {
   const DAY_MS = 86_400_000;
   return (Math.floor(now / DAY_MS) + 1) * DAY_MS;
-}
-
-/** The header From's address, and the message without the fields that are theirs. */
-export function prepare(message: Uint8Array): { from: string; message: string } {
-  const text = new TextDecoder().decode(message);
-  const end = text.indexOf("\r\n\r\n");
-  const head = end < 0 ? text : text.slice(0, end);
-  // A field goes on over the lines that begin with white space (RFC 5322 §2.2.3).
-  const fields = head.split(/\r\n(?![ \t])/).filter((field) => !THEIRS.test(field.split(":", 1)[0] ?? ""));
-  const fromField = fields.find((field) => /^from:/i.test(field)) ?? "";
-  const value = fromField.slice(5).replace(/\r\n[ \t]+/g, " ");
-  const from = addressParser(value)[0]?.address ?? "";
-  return { from, message: fields.join("\r\n") + (end < 0 ? "" : text.slice(end)) };
 }
