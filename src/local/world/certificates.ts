@@ -4,11 +4,13 @@
  */
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { generate } from "selfsigned";
 
 const YEARS_MS = 10 * 365 * 86_400_000;
 /** Elliptic keys would be lighter; with the versions of asn1-schema installed side by side here, selfsigned cannot write them. */
 const KEYS = { keyType: "rsa", keySize: 2048, algorithm: "sha256" } as const;
+
+/** Loaded only when something is to be made: it takes longer than all the rest, and a world that was killed has to be back soon. */
+const selfsigned = () => import("selfsigned");
 
 export interface Pair {
   key: string;
@@ -18,6 +20,7 @@ export interface Pair {
 /** `ca.pem` and `ca-key.pem`. */
 export async function authority(folder: string): Promise<Pair> {
   return keptIn(folder, "ca", async () => {
+    const { generate } = await selfsigned();
     const made = await generate([{ name: "commonName", value: "Edgepost local world CA" }], {
       ...KEYS,
       notAfterDate: new Date(Date.now() + YEARS_MS),
@@ -34,6 +37,7 @@ export async function authority(folder: string): Promise<Pair> {
 export async function certificateFor(folder: string, file: string, names: string[]): Promise<Pair> {
   const ca = await authority(folder);
   return keptIn(folder, file, async () => {
+    const { generate } = await selfsigned();
     const made = await generate([{ name: "commonName", value: names[0] ?? file }], {
       ...KEYS,
       ca,
