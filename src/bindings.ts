@@ -2,18 +2,25 @@
  * The only reader of Env: makes, from the deployment's bindings, the few ports that each stage asks for. Nothing here decides
  * anything.
  */
-import type { AcceptNeeds } from "./accept/accept.ts";
+import { type AcceptNeeds, accept } from "./accept/accept.ts";
 import type { OutboxNeeds } from "./accept/needs.ts";
-import type { OutboxObject } from "./accept/outbox.ts";
+import type { LedgerReport, OutboxObject } from "./accept/outbox.ts";
 import { loadPolicy, type ServerPolicy } from "./accounts/policy.ts";
 import { PolicyCache } from "./accounts/policy-cache.ts";
 import { openKeys } from "./accounts/signing-keys.ts";
+import type { ApiNeeds } from "./api/app.ts";
 import { sign } from "./compose/sign.ts";
-import type { Destination } from "./deliver/destination.ts";
+import type { DeliverNeeds } from "./deliver/consume.ts";
+import type { DestinationNeeds, DestinationObject } from "./deliver/destination.ts";
+import { cloudflareTransport } from "./deliver/transport/cloudflare.ts";
+import type { Gateway } from "./deliver/transport/gateway.ts";
+import { gatewayTransport } from "./deliver/transport/gateway.ts";
+import { sandboxTransport } from "./deliver/transport/sandbox.ts";
+import { type SmarthostConfig, smarthostTransport } from "./deliver/transport/smarthost.ts";
 import type { DeliveryJob } from "./mail/job.ts";
-import { parseShardName, type Region, shardName } from "./mail/message-id.ts";
+import { parseMessageId, parseShardName, type Region, shardName } from "./mail/message-id.ts";
 import { formatReturnPath, returnPathKey } from "./mail/return-path.ts";
-import { shardsFor } from "./mail/shards.ts";
+import { regionOf, shardsFor } from "./mail/shards.ts";
 import { suppressionChanges } from "./suppress/list.ts";
 import { record } from "./track/record.ts";
 
@@ -24,7 +31,7 @@ export interface Env {
   DELIVERIES: Queue<DeliveryJob>;
   DELIVERIES_DEAD: Queue<DeliveryJob>;
   OUTBOX: DurableObjectNamespace<OutboxObject>;
-  DESTINATION: DurableObjectNamespace<Destination>;
+  DESTINATION: DurableObjectNamespace<DestinationObject>;
   SEND_EMAIL: SendEmail;
   MAIL_DOMAIN: string;
   GATEWAYS: string;
@@ -157,4 +164,96 @@ export async function shardNamesNear(env: Env, serverId: number, region: Region)
     log("directory is away", { error: String(error) });
   }
   return [...names];
+}
+
+export function regionOfRequest(request: Request): Region {
+  return regionOf(request.cf as { continent?: string; longitude?: string } | undefined);
+}
+
+export function apiNeeds(env: Env): ApiNeeds {
+  const gate = acceptNeeds(env);
+  const policies = policyCache(env);
+  return {
+    now: Date.now,
+    newId: () => crypto.randomUUID(),
+    log,
+    authenticate: (token, request) => policies.byToken(token, regionOfRequest(request)),
+    accept: (policy, submissions, { idempotency, request }) =>
+      accept(policy, submissions, { region: regionOfRequest(request), idempotency }, gate),
+    archive: () => env.ARCHIVE,
+    directory: env.DIRECTORY,
+    async pending(serverId) {
+      const shards = await shardNamesNear(env, serverId, "local");
+      const found = await Promise.all(shards.map((shard) => outboxOf(env, shard).pending()));
+      return found.flat().sort((a, b) => (a.id < b.id ? 1 : -1));
+    },
+    async held(serverId, messageId) {
+      const place = parseMessageId(messageId);
+      return place && outboxOf(env, shardName(serverId, place), place.region).find(messageId);
+    },
+    segment: (key, offset, length) => objectBytes(env.MAIL, key, { offset, length }),
+    async announce(serverId, changes) {
+      const shards = await shardNames(env, serverId);
+      await Promise.all(shards.map((shard) => outboxOf(env, shard).changeSuppressions(changes)));
+    },
+    async ledgers(): Promise<LedgerReport[]> {
+      return Promise.all((await shardNames(env)).map((shard) => outboxOf(env, shard).ledger()));
+    },
+  };
+}
+
+export function destinationNeeds(_env: Env): DestinationNeeds {
+  return { now: Date.now, random: Math.random, log };
+}
+
+/** These live as long as the isolate: what one call of the consumer met, the next need not try. */
+const gatewaysDown = new Map<string, number>();
+const cloudflareQuota = { goneUntil: 0 };
+
+export function deliverNeeds(env: Env, ctx: ExecutionContext): DeliverNeeds {
+  const now = Date.now;
+  const smarthost = smarthostOf(env);
+  return {
+    now,
+    log,
+    newClaimer: () => crypto.randomUUID(),
+    outbox: (shard) => outboxOf(env, shard),
+    destination: (name) => env.DESTINATION.get(env.DESTINATION.idFromName(name)),
+    async keys(serverId, fromDomain) {
+      const policy = await policyCache(env).byServer(serverId, "local");
+      return policy ? openKeys(policy, fromDomain, env.EDGEPOST_SECRET) : [];
+    },
+    readObject: (key, offset, length) => objectBytes(env.MAIL, key, { offset, length }),
+    transports: {
+      gateway: gatewayTransport({
+        gateways: gatewaysOf(env),
+        fetch: (url, init) => fetch(url, init),
+        now,
+        log,
+        down: gatewaysDown,
+      }),
+      ...(smarthost ? { smarthost: smarthostTransport(smarthost, now) } : {}),
+      cloudflare: cloudflareTransport({ binding: env.SEND_EMAIL, now, quota: cloudflareQuota }),
+      sandbox: sandboxTransport(now),
+    },
+    handOverMs: Number(env.HAND_OVER_MS) || 0,
+    waitUntil: (promise) => ctx.waitUntil(promise),
+    poison: (job, reason) => log("job cannot be read", { job, reason }),
+  };
+}
+
+function gatewaysOf(env: Env): Gateway[] {
+  const gateways = JSON.parse(env.GATEWAYS || "[]") as { url: string }[];
+  return gateways.map(({ url }) => ({ url, secret: env.GATEWAY_SECRET }));
+}
+
+function smarthostOf(env: Env): SmarthostConfig | undefined {
+  if (!env.SMARTHOST) return undefined;
+  const config = JSON.parse(env.SMARTHOST) as Omit<SmarthostConfig, "pass">;
+  return { ...config, name: config.name || env.MAIL_DOMAIN, pass: env.SMARTHOST_PASSWORD ?? "" };
+}
+
+/** Each Outbox arms its own alarm; this wakes one whose alarm was lost. */
+export async function sweepAll(env: Env): Promise<void> {
+  for (const shard of await shardNames(env)) await outboxOf(env, shard).sweep();
 }
