@@ -23,7 +23,7 @@ const WARM_UP = 3_000;
 const PER_REQUEST = 300;
 const REQUESTS_AT_ONCE = 2;
 const DOMAIN = "sink.example";
-const SECRET = "bench";
+const SECRET = "the bench's own secret";
 
 interface Gateway {
   pid: number;
