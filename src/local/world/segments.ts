@@ -9,7 +9,7 @@ import { join } from "node:path";
 
 /** Small enough that dropping a whole file when all in it is old keeps the disk near what the inbox keeps. */
 const MAX_SEGMENT_BYTES = 64 * 1024 * 1024;
-const READ_BYTES = 4 * 1024;
+const READ_BYTES = 64 * 1024;
 /** A header of a thousand recipients is 60 KB. */
 const MAX_LINE_BYTES = 1024 * 1024;
 
@@ -144,16 +144,17 @@ export class Segments {
 
 const LINE_FEED = Buffer.from("\n");
 
-/** Every whole record of a file in order; `bytes` is 0 when it has no body. Bodies are skipped, not read. */
+/** Every whole record of a file in order; `bytes` is 0 when it has no body. */
 export function* recordsIn(file: string): Generator<{ line: unknown; offset: number; bytes: number }> {
   const fd = openSync(file, "r");
   try {
     const { size } = fstatSync(fd);
+    const window = new Window(fd);
     for (let at = 0; at < size; ) {
-      const text = lineAt(fd, at);
-      const line = text && parse(text.toString());
-      if (!text || !line) return;
-      const offset = at + text.length + 1;
+      const text = window.lineAt(at);
+      const line = text === undefined ? undefined : parse(text);
+      if (text === undefined || !line) return;
+      const offset = at + Buffer.byteLength(text) + 1;
       const next = line.bytes === undefined ? offset : offset + line.bytes + 1;
       if (next > size) return;
       yield { line, offset, bytes: line.bytes ?? 0 };
@@ -164,14 +165,29 @@ export function* recordsIn(file: string): Generator<{ line: unknown; offset: num
   }
 }
 
-function lineAt(fd: number, at: number): Buffer | undefined {
-  for (let length = READ_BYTES; length <= MAX_LINE_BYTES; length *= 4) {
-    const buffer = Buffer.allocUnsafe(length);
-    const read = buffer.subarray(0, readSync(fd, buffer, 0, length, at));
-    const end = read.indexOf(0x0a);
-    if (end >= 0) return read.subarray(0, end);
+/** A stretch of a file in memory: many small records are one read, and the bodies of large ones are passed over. */
+class Window {
+  readonly #fd: number;
+  #buffer = Buffer.allocUnsafe(READ_BYTES);
+  #bytes = this.#buffer.subarray(0, 0);
+  #start = 0;
+
+  constructor(fd: number) {
+    this.#fd = fd;
   }
-  return undefined;
+
+  /** Without its line feed; undefined when no line ends within a reasonable length. */
+  lineAt(at: number): string | undefined {
+    for (let length = READ_BYTES; ; length *= 4) {
+      const from = at - this.#start;
+      const end = from >= 0 && from < this.#bytes.length ? this.#bytes.indexOf(0x0a, from) : -1;
+      if (end >= 0) return this.#bytes.toString("utf8", from, end);
+      if (length > MAX_LINE_BYTES) return undefined;
+      if (length > this.#buffer.length) this.#buffer = Buffer.allocUnsafe(length);
+      this.#bytes = this.#buffer.subarray(0, readSync(this.#fd, this.#buffer, 0, length, at));
+      this.#start = at;
+    }
+  }
 }
 
 /** Undefined for the half of a record that was being written when the process was killed. */
