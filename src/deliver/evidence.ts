@@ -21,7 +21,7 @@ export type Hint = "ok" | "down" | "slow" | "blocked" | "transport" | "nothing";
 
 /** A refusal of the sending address or its reputation. Words that providers use, with an example's origin. */
 const BLOCK_WORDS = [
-  /block(?:ed|list)/i, // Outlook: "part of their network is on our block list (S3150)"
+  /block(?:ed| ?list)/i, // Outlook: "part of their network is on our block list (S3150)"
   /black ?list|deny ?list/i,
   /spamhaus|spamcop|barracuda|sorbs|proofpoint|cloudmark/i,
   /(?:poor|bad|low).{0,20}reputation|reputation of/i, // Gmail: "very low reputation of the sending IP address"

@@ -236,12 +236,14 @@ export class Pace {
     lease.underWay += answer.count;
     this.#takeTurns(now, answer);
     if (answer.count === wanted || lease.underWay > 0) return undefined;
-    if (room > 0) {
-      const admit = Math.max(1, Math.floor((this.#rate() * STAY_MS) / 1_000));
-      return { until: now + STAY_MS / 2, reason: `${this.#rate()} messages a second at most`, admit };
-    }
+    if (room > 0)
+      return {
+        until: now + STAY_MS / 2,
+        reason: `${this.#rate()} messages a second at most`,
+        admit: this.#admit(),
+      };
     const reason = `${used.lanes} of ${allowed} connections busy`;
-    return { until: now + this.#drainMs(used.underWay), reason, admit: Math.max(1, this.#window) };
+    return { until: now + this.#drainMs(used.underWay), reason, admit: this.#admit() };
   }
 
   /** How many may have a turn within the time that a consumer stays. */
@@ -251,7 +253,7 @@ export class Pace {
     const aheadMs = Math.max(0, this.#turnAt - now);
     return aheadMs === 0
       ? Math.max(1, Math.floor((rate * STAY_MS) / 1_000))
-      : Math.floor((rate * (STAY_MS - aheadMs)) / 1_000);
+      : Math.max(0, Math.floor((rate * (STAY_MS - aheadMs)) / 1_000));
   }
 
   #takeTurns(now: number, answer: Answer): void {
@@ -294,13 +296,16 @@ export class Pace {
     this.#detours.works(evidence.transport);
     this.#window = Math.min(MAX_WINDOW, this.#window + 1);
     this.#connections = Math.min(this.#rule.connections, this.#connections + 0.25);
+    // It took one since the pause: the next need not be twice as long.
+    if (this.#limits && now >= this.#limits.pausedUntil && this.#limits.pauseMs > FIRST_PAUSE_MS)
+      this.#limits = { ...this.#limits, pauseMs: Math.max(FIRST_PAUSE_MS, this.#limits.pauseMs / 2) };
     const limits = this.#limits;
     if (!limits || now - Math.max(limits.at, limits.pausedUntil) < RAISE_MS) return;
     const connections = limits.connections + 1;
     const perSecond = limits.perSecond * 1.5;
     const enough = Math.min(this.#rule.perSecond, RATE_WITHOUT_LIMIT);
     if (connections >= this.#rule.connections && perSecond >= enough) this.#limits = undefined;
-    else this.#limits = { ...limits, connections, perSecond, at: now, pauseMs: FIRST_PAUSE_MS };
+    else this.#limits = { ...limits, connections, perSecond, at: now };
   }
 
   #fail(reason: string, claimer: string, now: number): void {
@@ -369,6 +374,13 @@ export class Pace {
   #drainMs(underWay: number): number {
     const ms = this.#speed > 0 ? (underWay / 2 / this.#speed) * 1_000 : 1_000;
     return Math.round(Math.min(Math.max(ms, 300), MAX_BUSY_MS) * (0.75 + this.#random() / 2));
+  }
+
+  /** What may come back at once: about what it can take meanwhile, for the rest would only be sent home again. */
+  #admit(): number {
+    const seconds = STAY_MS / 1_000;
+    const lately = Math.max(this.#allowed() * 2, Math.floor(this.#speed * 1.5 * seconds));
+    return Math.max(1, Math.min(this.#window, lately, Math.floor(this.#rate() * seconds)));
   }
 
   /** Time passes: leases lapse, tokens come, what was learned grows old. */

@@ -7,7 +7,7 @@ export interface Rule {
   connections: number;
   /** Messages a second. */
   perSecond: number;
-  /** `require` never sends in clear; for providers that are known to offer TLS always. */
+  /** `require` never sends in clear. MTA-STS holds in both, and most large providers publish it. */
   tls: "opportunistic" | "require";
 }
 
@@ -20,7 +20,7 @@ const EVERYBODY_ELSE: Rule = { connections: 20, perSecond: Number.POSITIVE_INFIN
 const PROVIDERS: Record<string, { domains: string[]; rule: Rule }> = {
   "gmail.com": {
     domains: ["gmail.com", "googlemail.com"],
-    rule: { connections: 20, perSecond: 100, tls: "require" },
+    rule: { connections: 20, perSecond: 100, tls: "opportunistic" },
   },
   "outlook.com": {
     domains: [
@@ -32,19 +32,19 @@ const PROVIDERS: Record<string, { domains: string[]; rule: Rule }> = {
       "hotmail.fr",
       "outlook.fr",
     ],
-    rule: { connections: 15, perSecond: 50, tls: "require" },
+    rule: { connections: 15, perSecond: 50, tls: "opportunistic" },
   },
   "yahoo.com": {
     domains: ["yahoo.com", "ymail.com", "rocketmail.com", "aol.com", "yahoo.co.uk", "yahoo.fr", "yahoo.de"],
-    rule: { connections: 10, perSecond: 30, tls: "require" },
+    rule: { connections: 10, perSecond: 30, tls: "opportunistic" },
   },
   "icloud.com": {
     domains: ["icloud.com", "me.com", "mac.com"],
-    rule: { connections: 8, perSecond: 20, tls: "require" },
+    rule: { connections: 8, perSecond: 20, tls: "opportunistic" },
   },
   "gmx.net": {
     domains: ["gmx.net", "gmx.de", "gmx.at", "gmx.ch", "gmx.com", "web.de", "mail.com"],
-    rule: { connections: 5, perSecond: 10, tls: "require" },
+    rule: { connections: 5, perSecond: 10, tls: "opportunistic" },
   },
   "t-online.de": {
     domains: ["t-online.de", "magenta.de"],

@@ -38,6 +38,8 @@ export interface Run {
   /** When each message was attempted, ms. */
   attemptedAt: number[];
   doneAt: number;
+  /** Not delivered when the time was over. */
+  waitingAtEnd: number;
   maxUnderWay: number;
   maxLanes: number;
   broken: string[];
@@ -72,6 +74,7 @@ export function simulate(scenario: Scenario): Run {
     calls: 0,
     attemptedAt: [],
     doneAt: 0,
+    waitingAtEnd: 0,
     maxUnderWay: 0,
     maxLanes: 0,
     broken: [],
@@ -219,7 +222,10 @@ export function simulate(scenario: Scenario): Run {
       if (a && (!b || a.at < b.at || (a.at === b.at && a.order < b.order))) next = i;
     }
     const [event] = next < 0 ? [] : queue.splice(next, 1);
-    if (!event || event.at > end || run.delivered >= scenario.messages) return run;
+    if (!event || event.at > end || run.delivered >= scenario.messages) {
+      run.waitingAtEnd = scenario.messages - run.delivered;
+      return run;
+    }
     now = event.at;
     event.run();
   }

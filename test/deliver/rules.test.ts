@@ -1,0 +1,17 @@
+import { describe, expect, it } from "vitest";
+import { destinationOf, ruleOf } from "../../src/deliver/rules.ts";
+
+describe("rules", () => {
+  it("puts domains that share their MX hosts into one destination", () => {
+    for (const domain of ["hotmail.com", "live.com", "msn.com"])
+      expect(destinationOf(domain)).toBe("outlook.com");
+    expect(destinationOf("googlemail.com")).toBe("gmail.com");
+    expect(destinationOf("example.com")).toBe("example.com");
+  });
+  it("has a rule for each destination, and one for everybody else", () => {
+    expect(ruleOf("gmail.com")).toMatchObject({ connections: 20, perSecond: 100 });
+    expect(ruleOf("example.com")).toMatchObject({ connections: 20, perSecond: Number.POSITIVE_INFINITY });
+    expect(ruleOf("constructor").connections).toBe(20);
+    expect(ruleOf("__proto__").connections).toBe(20);
+  });
+});
