@@ -53,7 +53,11 @@ function condition(serverId: number, filter: BounceFilter): SQL | undefined {
   );
 }
 
-export function findBounce(archive: D1Database, serverId: number, id: number): Promise<Bounce | undefined> {
+export async function findBounce(
+  archive: D1Database,
+  serverId: number,
+  id: number,
+): Promise<Bounce | undefined> {
   return drizzle(archive)
     .select()
     .from(bounces)
@@ -98,13 +102,15 @@ export async function bounceTags(archive: D1Database, serverId: number): Promise
   return rows.flatMap(({ tag }) => (tag === null ? [] : [tag]));
 }
 
-/** The stream mails the address again, so no bounce of it there keeps it inactive. Harmless to repeat. */
+/** The stream mails these addresses again, so no bounce of them there keeps them inactive. Harmless to repeat. */
 export async function markActive(
   archive: D1Database,
   serverId: number,
   stream: string,
-  email: string,
+  emails: string[],
 ): Promise<void> {
+  if (emails.length === 0) return;
+  const listed = JSON.stringify(emails.map((email) => email.toLowerCase()));
   await drizzle(archive)
     .update(bounces)
     .set({ inactive: false })
@@ -112,7 +118,7 @@ export async function markActive(
       and(
         eq(bounces.serverId, serverId),
         eq(bounces.stream, stream),
-        eq(bounces.email, email.toLowerCase()),
+        sql`${bounces.email} in (select value from json_each(${listed}))`,
         eq(bounces.inactive, true),
       ),
     );

@@ -1,5 +1,5 @@
 /** Whom a stream does not mail, as people look at it. */
-import { and, desc, eq, gte, isNull, lte } from "drizzle-orm";
+import { and, desc, eq, gte, isNull, lte, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import { suppressions } from "../schema/directory.ts";
 
@@ -10,8 +10,8 @@ export type Suppression = Pick<Row, "email" | "reason" | "origin" | "createdAt">
 export interface SuppressionFilter {
   reason?: Row["reason"];
   origin?: Row["origin"];
-  /** Exact, in any case. */
-  email?: string;
+  /** One of these; exact, in any case. */
+  emails?: string[];
   /** Milliseconds since the epoch, both inclusive. */
   from?: number;
   to?: number;
@@ -25,8 +25,9 @@ export function listSuppressions(
   directory: D1Database,
   serverId: number,
   stream: string,
-  { reason, origin, email, from, to }: SuppressionFilter,
+  { reason, origin, emails, from, to }: SuppressionFilter,
 ): Promise<Suppression[]> {
+  const listed = emails && JSON.stringify(emails.map((email) => email.toLowerCase()));
   return drizzle(directory)
     .select({
       email: suppressions.email,
@@ -42,7 +43,9 @@ export function listSuppressions(
         isNull(suppressions.removedAt),
         reason === undefined ? undefined : eq(suppressions.reason, reason),
         origin === undefined ? undefined : eq(suppressions.origin, origin),
-        email === undefined ? undefined : eq(suppressions.email, email.toLowerCase()),
+        listed === undefined
+          ? undefined
+          : sql`${suppressions.email} in (select value from json_each(${listed}))`,
         from === undefined ? undefined : gte(suppressions.createdAt, from),
         to === undefined ? undefined : lte(suppressions.createdAt, to),
       ),

@@ -1,0 +1,111 @@
+/** What reading needs of the world, and the questions that its routes ask: whose request, which message, what bytes. */
+import type { Context, Handler } from "hono";
+import type { ServerPolicy } from "../accounts/policy.ts";
+import { findMessage } from "../archive/read.ts";
+import { parseMessageId } from "../mail/message-id.ts";
+import type { MessageRecord } from "../mail/record.ts";
+import { authenticateServer } from "./authenticate.ts";
+import { errorResponse, Unavailable } from "./error.ts";
+
+export interface ReadNeeds {
+  authenticate(token: string, request: Request): Promise<ServerPolicy | undefined>;
+  archive(serverId: number): D1Database;
+  directory: D1Database;
+  /** What Outboxes hold that the archive does not yet have (or has an older version of); newest first. */
+  pending(serverId: number): Promise<MessageRecord[]>;
+  /** One message that an Outbox still holds. */
+  held(serverId: number, messageId: string): Promise<Held | undefined>;
+  segment(key: string, offset: number, length: number): Promise<Uint8Array | undefined>;
+  /** Tells every Outbox of the server of a change in suppressions. */
+  announce(serverId: number, changes: { stream: string; email: string; removed: boolean }[]): Promise<void>;
+  now(): number;
+}
+
+export interface Held {
+  record: MessageRecord;
+  raw?: Uint8Array;
+}
+
+/** A handler for the server whose token the request has. */
+export function serverRoute(
+  needs: ReadNeeds,
+  route: (policy: ServerPolicy, c: Context) => Promise<Response> | Response,
+): Handler {
+  return async (c) => {
+    const policy = await authenticateServer(c.req.raw, needs);
+    return "error" in policy ? errorResponse(policy.error) : route(policy.ok, c);
+  };
+}
+
+/** What the archive answers; when it does not, the caller is told to come again, and loses nothing. */
+export async function fromArchive<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (cause) {
+    throw new Unavailable("The message archive cannot be read at the moment. Please try again.", { cause });
+  }
+}
+
+/** The same for the directory, for what cannot be done without it. */
+export async function fromDirectory<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (cause) {
+    throw new Unavailable("Suppressions cannot be changed or read at the moment. Please try again.", {
+      cause,
+    });
+  }
+}
+
+/** Tells Outboxes what the directory has already. */
+export async function announce(
+  needs: ReadNeeds,
+  serverId: number,
+  changes: { stream: string; email: string; removed: boolean }[],
+): Promise<void> {
+  if (changes.length === 0) return;
+  try {
+    await needs.announce(serverId, changes);
+  } catch {
+    // An Outbox that was not reached reads the change in the directory, within half a minute.
+  }
+}
+
+/**
+ * The message as whoever knows most of it tells it: its Outbox, which knows each change first, or else the archive.
+ * Undefined when neither has it; throws `Unavailable` when one is away and the other has it not, since then nobody can tell.
+ */
+export async function readMessage(
+  needs: ReadNeeds,
+  serverId: number,
+  messageId: string,
+): Promise<Held | undefined> {
+  const id = messageId.toLowerCase();
+  if (!parseMessageId(id)) return undefined;
+  const held = await settled(needs.held(serverId, id));
+  if (held.value) return held.value;
+  // In this order: an Outbox lets go only of what the archive has.
+  const record = await fromArchive(findMessage(needs.archive(serverId), serverId, id));
+  if (record) return { record };
+  if (held.error)
+    throw new Unavailable("The message cannot be looked up at the moment. Please try again.", {
+      cause: held.error,
+    });
+  return undefined;
+}
+
+/** The bytes as they were sent; undefined when nobody has them any more. */
+export async function readRaw(needs: ReadNeeds, { record, raw }: Held): Promise<Uint8Array | undefined> {
+  if (raw || !record.segment) return raw;
+  const { key, offset, length } = record.segment;
+  return needs.segment(key, offset, length);
+}
+
+async function settled<T>(promise: Promise<T>): Promise<{ value?: T; error?: unknown }> {
+  try {
+    return { value: await promise };
+  } catch (error) {
+    // The caller asks elsewhere first, and then decides.
+    return { error };
+  }
+}

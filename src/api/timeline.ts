@@ -1,0 +1,101 @@
+/**
+ * A message's whole story, in order of time: when it was accepted, each attempt with its session, what it waits for, how it
+ * ended. Ours, not Postmark's, though in its style; what is not known or does not apply is left out.
+ */
+import type { Attempt, MessageRecord, RecipientRecord, RecipientState } from "../mail/record.ts";
+import { replyText } from "../mail/reply.ts";
+import { statusOf } from "./message-json.ts";
+import { formatTime } from "./time.ts";
+
+type EntryType =
+  | "Accepted"
+  | "Attempt"
+  | "Waiting"
+  | "Delivered"
+  | "Bounced"
+  | "Expired"
+  | "Suppressed"
+  | "Cancelled";
+
+interface Entry {
+  at: number;
+  type: EntryType;
+  recipient?: string;
+  attempt?: Attempt;
+  reason?: string;
+  nextTryAt?: number;
+}
+
+const STATES: Record<RecipientState, string> = {
+  waiting: "Waiting",
+  delivered: "Delivered",
+  bounced: "Bounced",
+  expired: "Expired",
+  suppressed: "Suppressed",
+  cancelled: "Cancelled",
+};
+
+export function timelineJson(record: MessageRecord) {
+  const accepted: Entry = { at: record.receivedAt, type: "Accepted" };
+  // Sorting is stable: what an entry follows from stays before it within a millisecond.
+  const entries = [accepted, ...record.recipients.flatMap((r) => entriesOf(r, record.receivedAt))];
+  return {
+    MessageID: record.id,
+    Status: statusOf(record),
+    Recipients: record.recipients.map((r) => ({
+      Recipient: r.email,
+      State: STATES[r.state],
+      ...given("NextTryAt", r.nextTryAt && formatTime(r.nextTryAt)),
+      ...given("Reason", r.reason),
+    })),
+    Timeline: entries.sort((a, b) => a.at - b.at).map(entryJson),
+  };
+}
+
+function entriesOf(recipient: RecipientRecord, acceptedAt: number): Entry[] {
+  const { email, state, at, attempts, reason, nextTryAt } = recipient;
+  const entries = attempts.map((attempt): Entry => {
+    const type =
+      attempt.result === "delivered" ? "Delivered" : attempt.result === "bounced" ? "Bounced" : "Attempt";
+    return { at: attempt.at, type, recipient: email, attempt };
+  });
+  const last = entries.at(-1);
+  if (state === "waiting") {
+    entries.push({ at: last?.at ?? acceptedAt, type: "Waiting", recipient: email, reason, nextTryAt });
+  } else if (STATES[state] !== last?.type) {
+    // Whatever ended it was no attempt.
+    entries.push({ at, type: STATES[state] as EntryType, recipient: email, reason });
+  }
+  return entries;
+}
+
+function entryJson({ at, type, recipient, attempt, reason, nextTryAt }: Entry) {
+  return {
+    At: formatTime(at),
+    Type: type,
+    ...given("Recipient", recipient),
+    ...given("Transport", attempt?.transport),
+    ...given("Host", attempt?.hop.host),
+    ...given("Address", attempt?.hop.address),
+    ...given("TLS", attempt?.hop.tls),
+    ...given("Reply", attempt && replyText(attempt.reply)),
+    ...given("EnhancedStatus", attempt?.reply.enhanced),
+    ...given("Reason", attempt?.reason || reason),
+    ...given("NextTryAt", nextTryAt && formatTime(nextTryAt)),
+    ...given("Uncertain", attempt?.uncertain),
+    ...given(
+      "Transcript",
+      attempt?.transcript.length &&
+        attempt.transcript.map((said) => ({
+          At: formatTime(said.at),
+          Command: said.command,
+          ...given("Reply", replyText(said.reply)),
+        })),
+    ),
+  };
+}
+
+/** The key with its value, or nothing at all. */
+function given<K extends string, V>(key: K, value: V): { [P in K]?: Exclude<V, undefined | "" | 0 | false> } {
+  return (value ? { [key]: value } : {}) as { [P in K]?: Exclude<V, undefined | "" | 0 | false> };
+}
