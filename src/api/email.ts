@@ -148,11 +148,13 @@ async function send(
       return errorResponse(conflict("The 'Idempotency-Key' was used for a different request."));
     results = reply.results;
   }
-  // A repeat after, say, the sender's domain was removed: what was valid then and now differs, and a guess would send twice.
-  if (results.length !== valid.length)
+  if (results.length !== valid.length) {
+    if (!idempotency) return errorResponse(apiError(101, "Some messages have no result."));
+    // The sender's domain was removed since, say: what was valid then and now differs, and a guess would send twice.
     return errorResponse(
       conflict("The 'Idempotency-Key' was used before, and what is allowed has changed since."),
     );
+  }
   let next = 0;
   return drafts.map((draft) => {
     if ("error" in draft) return draft;
