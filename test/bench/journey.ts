@@ -13,13 +13,15 @@ import { startProduct } from "./targets.ts";
 
 type Product = Awaited<ReturnType<typeof startProduct>>;
 
-const SMALL = { bytes: 2_048, messages: 3_000 };
-const LARGE = { bytes: 25_600, messages: 1_500 };
+const SMALL = { bytes: 2_048, messages: 2_000 };
+const LARGE = { bytes: 25_600, messages: 1_000 };
 const ONE_BY_ONE = 200;
+/** The first ones find cold code and no connections; an idle system is not a new one. */
+const FIRST = 20;
 const POLL_MS = 5;
 const COUNT_MS = 40;
 /** A run that does not get through says so, rather than never ending. */
-const GIVE_UP_MS = 60_000;
+const GIVE_UP_MS = 40_000;
 
 async function accepted({ system }: Product): Promise<number> {
   const response = await fetch(`${system.local.world.http}/inbox/count`);
@@ -109,6 +111,7 @@ export async function journeyBench(effort: Effort): Promise<string> {
   for (let i = 0; i < effort.repeats; i++) {
     const product = await startProduct();
     const { mxPort } = product.system.local.world;
+    await latency(product, FIRST);
     runs[4]?.push(await latency(product, Math.round(ONE_BY_ONE * effort.share)));
     for (const [row, { bytes, messages }] of [SMALL, LARGE].entries()) {
       const count = Math.max(BATCH, Math.round((messages * effort.share) / BATCH) * BATCH);
@@ -141,7 +144,8 @@ export async function journeyBench(effort: Effort): Promise<string> {
     ),
     "Batches of 500 on one connection to recipients at 20 domains, until all are in the inbox; CPU is of supervisor, workerd and gateway together.",
     `Floor: nodemailer's pool of ${CONNECTIONS} connections sends the same from memory to the same MX, which has each message on disk before its 250;`,
-    "nothing is accepted, queued or remembered. One at a time: from the client's 200 to the inbox record's receivedAt, on one clock.",
+    "nothing is accepted, queued or remembered. One at a time: from the client's 200 to the inbox record's receivedAt, on one clock,",
+    `after ${FIRST} that do not count.`,
     "",
     aim("2 KB, messages a second", small.perSecond, { least: 250 }),
     aim("idle, p99 in ms", idle.p99, { most: 300 }),

@@ -26,8 +26,10 @@ export class Loader {
     await this.#child.next();
     const cost = used();
     const result = await this.#child.next<LoadResult>();
-    const trouble = result.refused > 0 ? `${result.refused} not accepted: ${result.refusal}` : "";
-    return { ...figures(result.accepted, result.seconds, cost), p50: result.p50, p99: result.p99, trouble };
+    const { accepted, refused, refusal } = result;
+    const silence = accepted === 0 ? "no answer within the measured time" : "";
+    const trouble = refused > 0 ? `${refused} not accepted: ${refusal}` : silence;
+    return { ...figures(accepted, result.seconds, cost), p50: result.p50, p99: result.p99, trouble };
   }
 
   /** Starts a load and says when it began to count; the result comes when all are answered. */
