@@ -7,9 +7,9 @@ import { compose } from "../compose/compose.ts";
 import type { Accepted } from "../mail/accepted.ts";
 import type { Submission } from "../mail/message.ts";
 import { formatMessageId, type Shard, shardName } from "../mail/message-id.ts";
+import { shardsFor } from "../mail/shards.ts";
 import type { AcceptReply, AcceptRequest } from "./needs.ts";
 import type { Group, PackedMessage } from "./pack.ts";
-import { shardsFor } from "../mail/shards.ts";
 
 /** A row holds 2 MB: what is larger than this lies in R2 before it is accepted. */
 const LARGE_BYTES = 1_000_000;

@@ -16,8 +16,11 @@ import type { Store } from "./store.ts";
 
 /** More open messages than this and an Outbox asks callers to go to its neighbour: memory is 128 MB. */
 const MAX_MESSAGES = 150_000;
-/** The archive is told so long after: by then most recipients are final, and one row says it all. */
-export const FLUSH_AFTER_MS = 1_000;
+/**
+ * How often the archive is told of what was attempted. What nobody has attempted yet is given time first (shelf.ts): most
+ * recipients are final by then, and one row says it all.
+ */
+export const FLUSH_EVERY_MS = 2_000;
 
 interface Arrival {
   request: AcceptRequest;
@@ -132,6 +135,6 @@ export class Commits {
       this.#shelf.add(pack, now);
       start = end;
     }
-    return start === 0 ? undefined : now + FLUSH_AFTER_MS;
+    return start === 0 ? undefined : now + FLUSH_EVERY_MS;
   }
 }

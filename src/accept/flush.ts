@@ -4,7 +4,7 @@
  * changes nothing: a segment's key is its first pack and its content only ever grows at the end, facts carry versions.
  */
 import type { MessageRecord } from "../mail/record.ts";
-import { FLUSH_AFTER_MS } from "./commit.ts";
+import { FLUSH_EVERY_MS } from "./commit.ts";
 import type { KnownServer } from "./known-server.ts";
 import type { OutboxNeeds } from "./needs.ts";
 import { isWaiting, messageVersion, type Pack, toRecord } from "./pack.ts";
@@ -34,8 +34,9 @@ export class Flush {
 
   /** When there is something to take; undefined when nothing is. */
   due(): number | undefined {
-    for (const since of this.#shelf.dirty.values()) return Math.max(since + FLUSH_AFTER_MS, this.#notBefore);
-    return undefined;
+    let soonest = Number.POSITIVE_INFINITY;
+    for (const due of this.#shelf.dirty.values()) soonest = Math.min(soonest, due);
+    return soonest === Number.POSITIVE_INFINITY ? undefined : Math.max(soonest, this.#notBefore);
   }
 
   /** Takes batches until nothing that is due is left, or one fails: then the alarm comes back, ever more rarely. */
@@ -50,7 +51,7 @@ export class Flush {
       this.#finish(ids);
       if (!inR2 || !inD1) {
         this.#failures++;
-        const backOff = Math.min(FLUSH_AFTER_MS * 2 ** this.#failures, MAX_BACK_OFF_MS);
+        const backOff = Math.min(FLUSH_EVERY_MS * 2 ** this.#failures, MAX_BACK_OFF_MS);
         this.#notBefore = this.#needs.now() + backOff * (0.75 + this.#needs.random() / 2);
         return;
       }
@@ -62,8 +63,8 @@ export class Flush {
     const ids: number[] = [];
     let messages = 0;
     let bytes = 0;
-    for (const [id, since] of [...this.#shelf.dirty].sort(([a], [b]) => a - b)) {
-      if (since + FLUSH_AFTER_MS > now) continue;
+    for (const [id, due] of [...this.#shelf.dirty].sort(([a], [b]) => a - b)) {
+      if (due > now) continue;
       const pack = this.#shelf.pack(id);
       if (!pack) continue;
       ids.push(id);

@@ -10,7 +10,7 @@ import type { Claim, Hold, JobRef, OutboxPort, Settlement } from "../mail/job.ts
 import { CLAIM_MS } from "../mail/job.ts";
 import type { MessageRecord } from "../mail/record.ts";
 import { claimGroups } from "./claim.ts";
-import { Commits } from "./commit.ts";
+import { Commits, FLUSH_EVERY_MS } from "./commit.ts";
 import { Flush } from "./flush.ts";
 import { HandOver } from "./hand-over.ts";
 import { KnownServer } from "./known-server.ts";
@@ -22,7 +22,7 @@ import { Store } from "./store.ts";
 
 const DAY_MS = 86_400_000;
 /** What lists merge with the archive at most: more is only unflushed when the archive is away. */
-const MAX_PENDING = 2_000;
+const MAX_PENDING = 5_000;
 
 export interface LedgerReport {
   accepted: number;
@@ -94,8 +94,7 @@ export class OutboxObject extends DurableObject implements OutboxPort {
       now,
       random: this.#needs.random,
     });
-    const flushAt = this.#flush.due();
-    if (flushAt !== undefined) this.#wakeBy(flushAt);
+    this.#wakeBy(now + FLUSH_EVERY_MS);
     if (due !== undefined) this.#wakeBy(due);
     this.ctx.waitUntil(this.#handOver.run());
   }

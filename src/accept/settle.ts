@@ -139,11 +139,11 @@ function typeOf(outcome: Outcome): string {
   return bounceType(outcome.reply, outcome.reason);
 }
 
-/** "451 4.7.1 greylisted" by whom: "mx1.example: 451 4.7.1 greylisted". */
-function why(outcome: Outcome): string {
-  const said = replyText(outcome.reply) || outcome.reason;
-  const whole = outcome.reply.code && outcome.reason ? `${said} (${outcome.reason})` : said;
-  return outcome.hop.host ? `${outcome.hop.host}: ${whole}` : whole;
+/** What was said and by whom: "mx1.example: 451 4.7.1 greylisted"; without a reply, what happened: "4.4.3 DNS did not answer". */
+function why({ reply, reason, hop }: Outcome): string {
+  const said = reply.code > 0 ? replyText(reply) : `${reply.enhanced} ${reason || reply.text}`.trim();
+  const whole = reply.code > 0 && reason ? `${said} (${reason})` : said;
+  return hop.host ? `${hop.host}: ${whole}` : whole;
 }
 
 function toAttempt(settlement: Settlement, outcome: Outcome): Attempt {

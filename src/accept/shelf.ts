@@ -7,6 +7,8 @@ import { Lines } from "./lines.ts";
 import { isWaiting, type MessageProgress, messageVersion, type Pack, type PackedMessage } from "./pack.ts";
 import type { Store } from "./store.ts";
 
+/** A message that nobody has attempted yet goes to the archive after this all the same. */
+const UNATTEMPTED_MS = 10_000;
 /** Packs kept in memory: 64 messages of some KB each at most. */
 const PACKS_IN_MEMORY = 128;
 
@@ -19,7 +21,7 @@ export interface Found {
 
 export class Shelf {
   readonly lines = new Lines();
-  /** Packs with something to tell the archive, and since when. */
+  /** Packs with something to tell the archive, and from when on it is worth telling. */
   readonly dirty = new Map<number, number>();
   readonly #store: Store;
   readonly #where = new Map<string, number>();
@@ -46,7 +48,7 @@ export class Shelf {
   add(pack: Pack, now: number): void {
     this.#index(pack);
     this.#keep(pack);
-    this.dirty.set(pack.id, now);
+    this.dirty.set(pack.id, now + UNATTEMPTED_MS);
   }
 
   pack(id: number): Pack | undefined {
@@ -115,7 +117,9 @@ export class Shelf {
   save(pack: Pack, now: number): void {
     this.touch(pack);
     this.saveTouched(pack.id);
-    if (!this.dirty.has(pack.id)) this.dirty.set(pack.id, now);
+    const attempted = pack.progress.every((p) => p.groups.every((g) => g.attempts > 0 || !isWaiting(g)));
+    const due = this.dirty.get(pack.id) ?? now + UNATTEMPTED_MS;
+    this.dirty.set(pack.id, attempted ? Math.min(due, now) : due);
   }
 
   /** Packs that are final everywhere are gone. */

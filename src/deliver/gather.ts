@@ -1,17 +1,27 @@
 /**
- * Calls that are made one by one and travel together: while one trip is under way the next one's passengers gather. No timer,
- * so a single call waits for nobody.
+ * Calls that are made one by one and travel together: while one trip is under way the next one's passengers gather. A
+ * trip may also wait a little for passengers who are known to come, so that each call is not one of its own, which is billed.
  */
+export interface Patience {
+  /** At most so long. */
+  ms: number;
+  /** Whether more are to come than the `waiting`; when not, nobody waits. */
+  more(waiting: number): boolean;
+}
+
 export class Gather<T, R> {
   readonly #trip: (items: T[]) => Promise<R[]>;
   readonly #atMost: number;
+  readonly #patience: Patience | undefined;
+  #depart: (() => void) | undefined;
   #waiting: { item: T; resolve(result: R): void; reject(error: unknown): void }[] = [];
   #travelling = false;
 
   /** `trip` answers in the order of its items; when it throws, each of its items' callers is told. */
-  constructor(trip: (items: T[]) => Promise<R[]>, atMost: number) {
+  constructor(trip: (items: T[]) => Promise<R[]>, atMost: number, patience?: Patience) {
     this.#trip = trip;
     this.#atMost = atMost;
+    this.#patience = patience;
   }
 
   add(item: T): Promise<R> {
@@ -19,6 +29,7 @@ export class Gather<T, R> {
       this.#waiting.push({ item, resolve, reject });
       // Callers of the same turn go along.
       if (!this.#travelling) queueMicrotask(() => void this.#run());
+      else if (this.#isFull()) this.#depart?.();
     });
   }
 
@@ -26,6 +37,7 @@ export class Gather<T, R> {
     if (this.#travelling) return;
     this.#travelling = true;
     while (this.#waiting.length > 0) {
+      await this.#linger();
       const group = this.#waiting.splice(0, this.#atMost);
       try {
         const results = await this.#trip(group.map((g) => g.item));
@@ -37,5 +49,23 @@ export class Gather<T, R> {
       }
     }
     this.#travelling = false;
+  }
+
+  #isFull(): boolean {
+    const waiting = this.#waiting.length;
+    return waiting >= this.#atMost || !this.#patience?.more(waiting);
+  }
+
+  async #linger(): Promise<void> {
+    if (!this.#patience || this.#isFull()) return;
+    const { ms } = this.#patience;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#depart = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#depart = undefined;
   }
 }

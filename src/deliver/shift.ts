@@ -5,14 +5,17 @@
 import type { Claim, Hold, JobRef, OutboxPort, Settlement } from "../mail/job.ts";
 import { RENEW_MS } from "../mail/job.ts";
 import type { AttemptNeeds } from "./attempt.ts";
-import type { DestinationPort } from "./destination.ts";
+import type { Call, DestinationPort } from "./destination.ts";
 import { Gather } from "./gather.ts";
 import { Haul } from "./haul.ts";
+import type { Answer, Wait } from "./lease.ts";
+import { objectOf } from "./rules.ts";
 
 export interface ShiftNeeds {
   now(): number;
   outbox(shard: string): OutboxPort;
-  destination(name: string): DestinationPort;
+  /** An object, by the name that rules.ts gives it. */
+  destination(object: string): DestinationPort;
   log(event: string, fields: Record<string, unknown>): void;
 }
 
@@ -31,8 +34,15 @@ const MAX_BYTES = 24_000_000;
 /** Longer than this nothing waits for room; it is given back, for another consumer. */
 const ROOM_MS = 2_000;
 const REFS_PER_CALL = 500;
+const CALLS_PER_TALK = 500;
 /** An Outbox that does not take outcomes is asked again after 0.5, 1, 2, … s; its claims are renewed meanwhile. */
 const SETTLE_TRIES = 8;
+
+/**
+ * Settling is a call and a row for each pack it touches, so outcomes wait this long for others that are under way. Who dies
+ * meanwhile asks again, and the gateway's journal answers.
+ */
+const SETTLE_TOGETHER_MS = 100;
 
 const keyOf = (ref: JobRef) => `${ref.messageId}/${ref.domain}`;
 
@@ -46,6 +56,7 @@ export class Shift {
   readonly claimer: string;
   readonly needs: ShiftNeeds & AttemptNeeds;
   readonly #desks = new Map<string, Desk>();
+  readonly #objects = new Map<string, Gather<Call, Answer>>();
   readonly #claimed = new Map<string, { shard: string; ref: JobRef; bytes: number }>();
   readonly #hauls = new Set<Haul>();
   #bytes = 0;
@@ -71,6 +82,18 @@ export class Shift {
       clearInterval(timer);
       for (const transport of Object.values(this.needs.transports)) transport?.end?.();
     }
+  }
+
+  /** To the object that keeps the destination, together with what others say to it now. */
+  tell(call: Call): Promise<Answer> {
+    const name = objectOf(call.name);
+    let object = this.#objects.get(name);
+    if (!object) {
+      const port = this.needs.destination(name);
+      object = new Gather((calls) => port.talk(calls), CALLS_PER_TALK);
+      this.#objects.set(name, object);
+    }
+    return object.add(call);
   }
 
   /** "left": ask again. "full": this consumer has no room for its bytes. */
@@ -106,7 +129,7 @@ export class Shift {
     }
   }
 
-  async hold(items: Item[], wait: { until: number; reason: string; admit: number }): Promise<void> {
+  async hold(items: Item[], wait: Wait): Promise<void> {
     const byPlace = Map.groupBy(items, (item) => `${item.shard} ${item.ref.domain}`);
     await Promise.all(
       [...byPlace.values()].map(async (group) => {
@@ -131,7 +154,10 @@ export class Shift {
       const outbox = this.needs.outbox(shard);
       desk = {
         claim: new Gather((refs) => this.#claim(outbox, refs), REFS_PER_CALL),
-        settle: new Gather((all) => alike(all, outbox.settle(all)), REFS_PER_CALL),
+        settle: new Gather((all) => alike(all, outbox.settle(all)), REFS_PER_CALL, {
+          ms: SETTLE_TOGETHER_MS,
+          more: (waiting) => this.#claimed.size > waiting,
+        }),
         hold: new Gather((all) => alike(all, outbox.hold(all)), REFS_PER_CALL),
       };
       this.#desks.set(shard, desk);

@@ -67,7 +67,10 @@ async function main(): Promise<void> {
       HAND_OVER_MS: "0",
       EDGEPOST_SECRET: secrets.deployment,
       GATEWAY_SECRET: secrets.gateway,
+      ...(JSON.parse(process.env.EDGEPOST_WORKER_VARS || "{}") as Record<string, string>),
     },
+    // For tests that count what the Worker does or let its bindings fail: the same Worker, wrapped.
+    entry: process.env.EDGEPOST_WORKER_ENTRY,
   });
   let seeded: Seeded | undefined;
   const tell = () => seeded && writeLocalJson(file, describe(seeded, secrets));

@@ -48,10 +48,11 @@ export class System {
       stream?.on("data", (chunk: Buffer) => {
         this.#said = (this.#said + chunk.toString()).slice(-20_000);
       });
-    await until("the system is ready", () => {
+    const ready = () => {
       if (child.exitCode !== null) throw new Error(`npm start ended with ${child.exitCode}: ${this.#said}`);
       return existsSync(join(this.home, "local.json"));
-    });
+    };
+    await until("the system is ready", ready, 90_000);
   }
 
   /** What it printed so far. */
