@@ -1,5 +1,5 @@
 /** A message's attachments: what a caller may attach, and how it is handed to the composer. Pure. */
-import { z } from "zod";
+import * as z from "zod";
 import { printable } from "../mail/address.ts";
 import type { Attachment } from "../mail/message.ts";
 import { type Result, refused } from "./error.ts";

@@ -4,12 +4,17 @@
  */
 import { Hono } from "hono";
 import { apiError, errorResponse, Unavailable } from "./error.ts";
+import { dropBody } from "./json-body.ts";
 import { apiPath } from "./path.ts";
 import { type RequestIdNeeds, type RequestIdVariables, requestId } from "./request-id.ts";
 
 export function door(needs: RequestIdNeeds): Hono<RequestIdVariables> {
   const app = new Hono<RequestIdVariables>({ getPath: apiPath });
   app.use("*", requestId(needs));
+  app.use("*", async (c, next) => {
+    await next();
+    await dropBody(c.req.raw);
+  });
   app.notFound(() => errorResponse(apiError(404, "The requested resource does not exist.")));
   app.onError((error, c) => {
     const id = c.get("requestId");

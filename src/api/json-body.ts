@@ -2,7 +2,7 @@
  * Bodies: read with a cap before they are parsed, parsed only when they are not nested too deeply, and then matched with a
  * schema whatever the case of their keys. Values of the caller's own (metadata, template models) are not touched.
  */
-import { z } from "zod";
+import * as z from "zod";
 import { type ApiError, apiError, type Result, refused } from "./error.ts";
 
 const MB = 1024 * 1024;
@@ -36,19 +36,10 @@ async function readBytes(
   max: number,
 ): Promise<Uint8Array | undefined> {
   const chunks: Uint8Array[] = [];
-  let length = 0;
-  const reader: ReadableStreamDefaultReader<Uint8Array> = body.getReader();
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    length += value.length;
-    if (length <= max && announced <= max) chunks.push(value);
+  const length = await drain(body, (chunk, soFar) => {
+    if (soFar <= max && announced <= max) chunks.push(chunk);
     else chunks.length = 0;
-    if (length > MAX_DRAINED) {
-      await reader.cancel();
-      break;
-    }
-  }
+  });
   if (length > max) return undefined;
   const [only] = chunks;
   if (chunks.length === 1 && only) return only;
@@ -59,6 +50,35 @@ async function readBytes(
     at += chunk.length;
   }
   return whole;
+}
+
+/** For a request that is answered without its body, which its client may still be sending. */
+export async function dropBody(request: Request): Promise<void> {
+  if (!request.body || request.bodyUsed) return;
+  try {
+    await drain(request.body, () => {});
+  } catch {
+    // The client has gone, and the answer that it was to get stays as it is.
+  }
+}
+
+/** Reads to the end, or as far as we go; says how many bytes came. */
+async function drain(
+  body: ReadableStream,
+  take: (chunk: Uint8Array, soFar: number) => void,
+): Promise<number> {
+  const reader: ReadableStreamDefaultReader<Uint8Array> = body.getReader();
+  let length = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return length;
+    length += value.length;
+    take(value, length);
+    if (length > MAX_DRAINED) {
+      await reader.cancel();
+      return length;
+    }
+  }
 }
 
 /** undefined for a body that is empty or says `null`, as some clients send where no body is asked for. */

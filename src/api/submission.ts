@@ -2,7 +2,7 @@
  * From the fields of a message, as Postmark's callers write them, to a submission. Every rule about one message is here, in the
  * order in which it is checked; pure, so that each door for mail (one message, batches, templates, bulk) has the same rules.
  */
-import { z } from "zod";
+import * as z from "zod";
 import type { ServerPolicy } from "../accounts/policy.ts";
 import { domainOf, parseAddressList, printable } from "../mail/address.ts";
 import type { Mailbox, Submission, Tracking } from "../mail/message.ts";

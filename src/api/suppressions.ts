@@ -1,6 +1,6 @@
 /** Whom a stream does not mail: looked at, added to and taken from through the API (§7 of the wire contract). */
 import { type Context, Hono } from "hono";
-import { z } from "zod";
+import * as z from "zod";
 import type { ServerPolicy } from "../accounts/policy.ts";
 import { markActive } from "../archive/bounces.ts";
 import { parseAddressList } from "../mail/address.ts";

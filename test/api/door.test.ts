@@ -103,6 +103,25 @@ describe("an error object", () => {
     ]);
   });
 
+  it.each([
+    ["ends", false],
+    ["breaks off", true],
+  ])("once a body that nobody asked for %s, since its client is still sending", async (_name, breaks) => {
+    let chunks = 0;
+    const body = new ReadableStream({
+      pull(controller) {
+        if (++chunks <= 20) controller.enqueue(new Uint8Array(1000));
+        else if (breaks) controller.error(new Error("gone"));
+        else controller.close();
+      },
+    });
+    const headers = { "X-Postmark-Server-Token": "nope" };
+    const response = await open().app.request(
+      new Request("http://x/email", { method: "POST", body, headers, duplex: "half" } as RequestInit),
+    );
+    expect([response.status, chunks]).toEqual([401, 21]);
+  });
+
   it("with 503 when nobody can say whose token it is", async () => {
     const { send, made, lines } = open();
     made.needs.authenticate = async () => {
