@@ -6,14 +6,12 @@
 import { z } from "zod";
 import type { DeliveryJob } from "../mail/job.ts";
 import type { AttemptNeeds } from "./attempt.ts";
-import type { DestinationPort } from "./destination.ts";
 import { destinationOf } from "./rules.ts";
 import { type Item, Shift, type ShiftNeeds } from "./shift.ts";
 
 export interface DeliverNeeds extends AttemptNeeds, ShiftNeeds {
   /** Names this call in claims and leases: unique. */
   newClaimer(): string;
-  destination(name: string): DestinationPort;
   /** How long the call stays with its deliveries; then they go on beside it. */
   handOverMs: number;
   waitUntil(promise: Promise<unknown>): void;

@@ -1,11 +1,12 @@
 /**
- * The Destination, a Durable Object: one for each recipient domain or large provider. It is the one place that knows how much
- * mail is on its way there, and keeps what must not be forgotten in one row, written only when that changes. Leases are
- * soft: in memory, renewed by each report, and told anew to an object that restarted. Every call may be made twice.
+ * The Destination, a Durable Object: the one place that knows how much mail is on its way to a destination. A large provider
+ * has an object of its own; others share one, each with its own pace, since an object a domain would cost a start and two
+ * calls for every message to a new one. Leases are soft: in memory, renewed by reports, told anew to an object that
+ * restarted. What must not be forgotten is a row, written only when it changes. Every call may be made twice.
  */
 import { DurableObject } from "cloudflare:workers";
-import type { Answer, Ask, Kept, Report } from "./pace.ts";
-import { Pace } from "./pace.ts";
+import type { Answer, Ask, Report } from "./lease.ts";
+import { type Kept, Pace } from "./pace.ts";
 import { ruleOf } from "./rules.ts";
 
 export interface DestinationNeeds {
@@ -15,59 +16,70 @@ export interface DestinationNeeds {
   log(event: string, fields: Record<string, unknown>): void;
 }
 
-/** The Destination as a consumer sees it. `name` is its own: an object is not told. */
+/** Said to one destination, named as `destinationOf` has it. */
+export type Call = { name: string; ask: Ask } | { name: string; report: Report };
+
+/** An object as a consumer sees it: many calls travel together, and each has its answer. */
 export interface DestinationPort {
-  lease(name: string, ask: Ask): Promise<Answer>;
-  report(name: string, report: Report): Promise<Answer>;
+  talk(calls: Call[]): Promise<Answer[]>;
 }
 
 export type DestinationState = ReturnType<Pace["describe"]> & { name: string };
 
-const KEY = "kept";
+/** Above this, destinations that nothing is known of are forgotten. */
+const MANY = 2_000;
+
+const keyOf = (name: string) => `kept/${name}`;
 
 export class DestinationObject extends DurableObject implements DestinationPort {
   readonly #needs: DestinationNeeds;
-  #pace: Pace | undefined;
-  #kept = "";
+  readonly #known = new Map<string, { pace: Pace; kept: string }>();
 
   constructor(ctx: DurableObjectState, env: object, needs: DestinationNeeds) {
     super(ctx, env);
     this.#needs = needs;
   }
 
-  async lease(name: string, ask: Ask): Promise<Answer> {
-    const pace = this.#load(name);
-    const answer = pace.lease(this.#needs.now(), ask);
-    this.#keep(name, pace);
-    return answer;
-  }
-
-  async report(name: string, report: Report): Promise<Answer> {
-    const pace = this.#load(name);
-    const answer = pace.report(this.#needs.now(), report);
-    this.#keep(name, pace);
-    return answer;
+  async talk(calls: Call[]): Promise<Answer[]> {
+    const now = this.#needs.now();
+    return calls.map((call) => {
+      const { pace } = this.#load(call.name);
+      const answer = "ask" in call ? pace.lease(now, call.ask) : pace.report(now, call.report);
+      this.#keep(call.name);
+      return answer;
+    });
   }
 
   /** For the dashboard: why mail for this destination waits, which way it goes, how it went lately. */
   async describe(name: string): Promise<DestinationState> {
-    return { name, ...this.#load(name).describe(this.#needs.now()) };
+    return { name, ...this.#load(name).pace.describe(this.#needs.now()) };
   }
 
-  #load(name: string): Pace {
-    if (this.#pace) return this.#pace;
-    const kept = this.ctx.storage.kv.get<Kept>(KEY) ?? { detours: [] };
-    this.#pace = new Pace(ruleOf(name), this.#needs.random, kept);
-    this.#kept = JSON.stringify(this.#pace.kept());
-    return this.#pace;
+  #load(name: string): { pace: Pace; kept: string } {
+    const known = this.#known.get(name);
+    if (known) return known;
+    if (this.#known.size >= MANY) this.#forgetIdle();
+    const kept = this.ctx.storage.kv.get<Kept>(keyOf(name));
+    const pace = new Pace(ruleOf(name), this.#needs.random, kept);
+    const entry = { pace, kept: JSON.stringify(pace.kept()) };
+    this.#known.set(name, entry);
+    return entry;
   }
 
-  #keep(name: string, pace: Pace): void {
-    const state = JSON.stringify(pace.kept());
-    if (state === this.#kept) return;
-    this.#kept = state;
-    this.ctx.storage.kv.put(KEY, pace.kept());
-    const { stop, limits, detours } = pace.kept();
+  #keep(name: string): void {
+    const entry = this.#load(name);
+    const state = entry.pace.kept();
+    const kept = JSON.stringify(state);
+    if (kept === entry.kept) return;
+    entry.kept = kept;
+    const { stop, limits, detours } = state;
+    if (stop || limits || detours.length > 0) this.ctx.storage.kv.put(keyOf(name), state);
+    else this.ctx.storage.kv.delete(keyOf(name));
     this.#needs.log("destination changed", { destination: name, stop, limits, detours });
+  }
+
+  #forgetIdle(): void {
+    const now = this.#needs.now();
+    for (const [name, { pace }] of this.#known) if (pace.isIdle(now)) this.#known.delete(name);
   }
 }

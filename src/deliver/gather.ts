@@ -37,7 +37,7 @@ export class Gather<T, R> {
     if (this.#travelling) return;
     this.#travelling = true;
     while (this.#waiting.length > 0) {
-      await this.#linger();
+      if (!this.#isFull()) await this.#linger();
       const group = this.#waiting.splice(0, this.#atMost);
       try {
         const results = await this.#trip(group.map((g) => g.item));
@@ -57,8 +57,7 @@ export class Gather<T, R> {
   }
 
   async #linger(): Promise<void> {
-    if (!this.#patience || this.#isFull()) return;
-    const { ms } = this.#patience;
+    const ms = this.#patience?.ms ?? 0;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, ms);
       this.#depart = () => {

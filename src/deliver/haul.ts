@@ -5,7 +5,7 @@
 import type { TransportName } from "../mail/outcome.ts";
 import { attempt } from "./attempt.ts";
 import { type Evidence, nothing, toEvidence } from "./evidence.ts";
-import { type Answer, NOTHING } from "./pace.ts";
+import { type Answer, NOTHING, type Wait } from "./lease.ts";
 import { route } from "./route.ts";
 import type { Item, Shift } from "./shift.ts";
 import { isTestDomain } from "./transport/test-addresses.ts";
@@ -51,9 +51,9 @@ export class Haul {
   /** The heartbeat of a lease whose messages take long. */
   async renew(): Promise<void> {
     if (this.#underWay === 0 || this.#asking || isTestDomain(this.#name)) return;
-    const { claimer, needs } = this.#shift;
+    const { claimer } = this.#shift;
     const report = { claimer, wanted: 0, evidence: [], underWay: this.#underWay, lanes: this.#lanes };
-    await needs.destination(this.#name).report(this.#name, report);
+    await this.#shift.tell({ name: this.#name, report });
   }
 
   async #ask(): Promise<Answer> {
@@ -61,17 +61,17 @@ export class Haul {
     const wanted = this.#pending.length;
     const evidence = this.#evidence.splice(0);
     if (isTestDomain(this.#name)) return { ...NOTHING, count: wanted };
-    const destination = needs.destination(this.#name);
+    const name = this.#name;
     this.#asking = true;
     try {
       if (evidence.length === 0 && this.#underWay === 0)
-        return await destination.lease(this.#name, { claimer, wanted });
+        return await this.#shift.tell({ name, ask: { claimer, wanted } });
       const report = { claimer, wanted, evidence, underWay: this.#underWay, lanes: this.#lanes };
-      return await destination.report(this.#name, report);
+      return await this.#shift.tell({ name, report });
     } catch (error) {
       // Mail waits for its Destination a little rather than going unpaced.
-      needs.log("destination not asked", { destination: this.#name, error: String(error) });
-      const wait = { until: needs.now() + ASIDE_MS, reason: `${this.#name} can't be asked`, admit: ALL };
+      needs.log("destination not asked", { destination: name, error: String(error) });
+      const wait = { until: needs.now() + ASIDE_MS, reason: `${name} can't be asked`, admit: ALL };
       return { ...NOTHING, lanes: this.#lanes, wait };
     } finally {
       this.#asking = false;
@@ -129,7 +129,7 @@ export class Haul {
     }
   }
 
-  async #giveBack(wait: { until: number; reason: string; admit: number }): Promise<void> {
+  async #giveBack(wait: Wait): Promise<void> {
     const items = this.#pending.splice(0);
     if (items.length > 0) await this.#shift.hold(items, wait);
   }

@@ -7,49 +7,17 @@
  *                                    └────────────────────────────────────────────────┘
  */
 import { CLAIM_MS } from "../mail/job.ts";
-import type { TransportName } from "../mail/outcome.ts";
 import { replyText } from "../mail/reply.ts";
 import { type Evidence, hintOf } from "./evidence.ts";
+import { type Answer, type Ask, NOTHING, type Report, type Wait } from "./lease.ts";
+import { type Limited, Limits } from "./limits.ts";
 import { type Detour, Detours } from "./route.ts";
 import type { Rule } from "./rules.ts";
-
-/** What one consumer's call may do now; it has one lease for each destination. */
-export interface Answer {
-  /** How many more messages may begin. */
-  count: number;
-  /** Connections that the lease's messages may use together. */
-  lanes: number;
-  /** The first of them after so long, and each next so long after the one before. */
-  firstMs: number;
-  everyMs: number;
-  /** When to ask again for the rest; 0 is with the next outcomes. */
-  askAgainMs: number;
-  /** Nothing more begins now: give the rest back until then. */
-  wait?: { until: number; reason: string; admit: number };
-  /** Transports that this destination's mail avoids now. */
-  avoid: TransportName[];
-  /** The avoided transport that one of the messages is to try. */
-  trial?: TransportName;
-}
-
-export interface Ask {
-  claimer: string;
-  /** Messages that wait to begin. */
-  wanted: number;
-}
-
-export interface Report extends Ask {
-  /** One for each message that ended since the last report. */
-  evidence: Evidence[];
-  /** Still under way, and with how many connections: so that an object which lost its memory knows. */
-  underWay: number;
-  lanes: number;
-}
 
 /** What must outlive the object's memory; written when it changes. */
 export interface Kept {
   stop?: Stop;
-  limits?: Limits;
+  limits?: Limited;
   detours: Detour[];
 }
 
@@ -58,18 +26,6 @@ interface Stop {
   until: number;
   everyMs: number;
   since: number;
-  reason: string;
-}
-
-/** Below the rule, for it said that we were too much. */
-interface Limits {
-  connections: number;
-  perSecond: number;
-  /** Nothing begins before. */
-  pausedUntil: number;
-  pauseMs: number;
-  /** When they last changed. */
-  at: number;
   reason: string;
 }
 
@@ -86,23 +42,19 @@ const START_WINDOW = 20;
 const MAX_WINDOW = 2_000;
 /** Speed that was learned is forgotten after so long without mail. */
 const IDLE_MS = 600_000;
+/** Where many are known, one without mail for so long starts anew. */
+const FORGET_MS = 60_000;
 const FAILURES = 5;
 /** Failures further apart are not "in a row". */
 const FAILURES_MS = 900_000;
 const FIRST_STOP_MS = 60_000;
 const MAX_STOP_MS = 1_800_000;
-const FIRST_PAUSE_MS = 2_000;
-const MAX_PAUSE_MS = 300_000;
-/** Limits rise a step after so long without being told to slow down. */
-const RAISE_MS = 10_000;
-/** A rate this high needs no limit where the rule has none. */
-const RATE_WITHOUT_LIMIT = 100;
 /** A consumer stays for a wait this short, and has its turns so far ahead; for longer it gives its messages back. */
 const STAY_MS = 3_000;
 const MAX_BUSY_MS = 5_000;
+/** The slowest rate is one message in two seconds, and turns are taken for STAY_MS. */
+const MAX_AHEAD_MS = 60_000;
 const RECENT = 20;
-
-export const NOTHING: Answer = { count: 0, lanes: 0, firstMs: 0, everyMs: 0, askAgainMs: 0, avoid: [] };
 
 export class Pace {
   readonly #rule: Rule;
@@ -110,8 +62,8 @@ export class Pace {
   readonly #leases = new Map<string, Lease>();
   readonly #detours: Detours;
   readonly #recent: Evidence[] = [];
+  readonly #limits: Limits;
   #stop: Stop | undefined;
-  #limits: Limits | undefined;
   #prober: string | undefined;
   #failures = 0;
   #failedAt = 0;
@@ -129,12 +81,12 @@ export class Pace {
     this.#rule = rule;
     this.#random = random;
     this.#stop = kept.stop;
-    this.#limits = kept.limits;
+    this.#limits = new Limits(rule, kept.limits);
     this.#detours = new Detours(kept.detours);
   }
 
   kept(): Kept {
-    return { stop: this.#stop, limits: this.#limits, detours: this.#detours.list() };
+    return { stop: this.#stop, limits: this.#limits.current, detours: this.#detours.list() };
   }
 
   /** For people. */
@@ -150,14 +102,19 @@ export class Pace {
             : "to be probed"
         : "open",
       stop: this.#stop,
-      limits: this.#limits,
+      limits: this.#limits.current,
       detours: this.#detours.list(),
       connections: { used: lanes, allowed: this.#allowed() },
-      perSecond: Math.min(this.#rate(), 1_000_000),
+      perSecond: Math.min(this.#limits.rate(), 1_000_000),
       underWay,
       window: this.#window,
       recent: [...this.#recent],
     };
+  }
+
+  /** Nothing is under way, and nothing that was learned is worth its memory. */
+  isIdle(now: number): boolean {
+    return this.#leases.size === 0 && now - this.#lastAt > FORGET_MS;
   }
 
   lease(now: number, { claimer, wanted }: Ask): Answer {
@@ -196,7 +153,7 @@ export class Pace {
   }
 
   /** While it is stopped nothing begins, but for one probe when the time has come. */
-  #stopped(now: number, claimer: string): Answer["wait"] {
+  #stopped(now: number, claimer: string): Wait | undefined {
     if (!this.#stop) return undefined;
     const { until, reason } = this.#stop;
     // Those that wait come back a little apart, or they would all ask for the one probe.
@@ -210,16 +167,17 @@ export class Pace {
     return { until: now + MAX_BUSY_MS, reason: `${reason}; one message is trying it`, admit: 1 };
   }
 
-  #paused(now: number, answer: Answer): Answer["wait"] {
-    if (!this.#limits || now >= this.#limits.pausedUntil) return undefined;
-    const { pausedUntil: until, reason, connections } = this.#limits;
+  #paused(now: number, answer: Answer): Wait | undefined {
+    const paused = this.#limits.paused(now);
+    if (!paused) return undefined;
+    const { pausedUntil: until, reason, connections } = paused;
     if (until - now > STAY_MS) return { until, reason, admit: connections };
     answer.askAgainMs = until - now;
     return undefined;
   }
 
   /** Grants half of what is free, so that a flood leaves room for one password reset. */
-  #begin(now: number, wanted: number, lease: Lease, answer: Answer): Answer["wait"] {
+  #begin(now: number, wanted: number, lease: Lease, answer: Answer): Wait | undefined {
     if (answer.askAgainMs > 0) return undefined;
     const used = this.#used();
     const allowed = this.#stop ? 1 : this.#allowed();
@@ -239,7 +197,7 @@ export class Pace {
     if (room > 0)
       return {
         until: now + STAY_MS / 2,
-        reason: `${this.#rate()} messages a second at most`,
+        reason: `${this.#limits.rate()} messages a second at most`,
         admit: this.#admit(),
       };
     const reason = `${used.lanes} of ${allowed} connections busy`;
@@ -248,7 +206,7 @@ export class Pace {
 
   /** How many may have a turn within the time that a consumer stays. */
   #turns(now: number): number {
-    const rate = this.#rate();
+    const rate = this.#limits.rate();
     if (rate === Number.POSITIVE_INFINITY) return rate;
     const aheadMs = Math.max(0, this.#turnAt - now);
     return aheadMs === 0
@@ -257,7 +215,7 @@ export class Pace {
   }
 
   #takeTurns(now: number, answer: Answer): void {
-    const rate = this.#rate();
+    const rate = this.#limits.rate();
     if (rate === Number.POSITIVE_INFINITY || answer.count === 0) return;
     const first = Math.max(now, this.#turnAt);
     answer.firstMs = first - now;
@@ -296,16 +254,7 @@ export class Pace {
     this.#detours.works(evidence.transport);
     this.#window = Math.min(MAX_WINDOW, this.#window + 1);
     this.#connections = Math.min(this.#rule.connections, this.#connections + 0.25);
-    // It took one since the pause: the next need not be twice as long.
-    if (this.#limits && now >= this.#limits.pausedUntil && this.#limits.pauseMs > FIRST_PAUSE_MS)
-      this.#limits = { ...this.#limits, pauseMs: Math.max(FIRST_PAUSE_MS, this.#limits.pauseMs / 2) };
-    const limits = this.#limits;
-    if (!limits || now - Math.max(limits.at, limits.pausedUntil) < RAISE_MS) return;
-    const connections = limits.connections + 1;
-    const perSecond = limits.perSecond * 1.5;
-    const enough = Math.min(this.#rule.perSecond, RATE_WITHOUT_LIMIT);
-    if (connections >= this.#rule.connections && perSecond >= enough) this.#limits = undefined;
-    else this.#limits = { ...limits, connections, perSecond, at: now };
+    this.#limits.taken(now);
   }
 
   #fail(reason: string, claimer: string, now: number): void {
@@ -324,16 +273,11 @@ export class Pace {
     }
   }
 
-  /** Half as fast, after a pause; more such replies from what is under way already don't count. */
   #slowDown(reason: string, now: number): void {
-    const before = this.#limits;
-    if (before && now < before.pausedUntil) return;
-    const pauseMs = before ? Math.min(before.pauseMs * 2, MAX_PAUSE_MS) : FIRST_PAUSE_MS;
-    const connections = Math.max(1, Math.floor(this.#allowed() / 2));
-    const lately = Math.min(this.#rate(), this.#speed > 0 ? this.#speed : RATE_WITHOUT_LIMIT);
-    const perSecond = Math.max(0.5, lately / 2);
-    this.#limits = { connections, perSecond, pauseMs, pausedUntil: now + pauseMs, at: now, reason };
+    if (this.#limits.paused(now)) return;
+    this.#limits.slowDown(reason, now, { allowed: this.#allowed(), speed: this.#speed });
     this.#window = START_WINDOW;
+    // It answered, so it is not down.
     if (this.#prober !== undefined) this.#open();
   }
 
@@ -353,11 +297,7 @@ export class Pace {
 
   #allowed(): number {
     const learned = Math.floor(Math.min(this.#connections, this.#rule.connections));
-    return Math.max(1, Math.min(learned, this.#limits?.connections ?? learned));
-  }
-
-  #rate(): number {
-    return Math.min(this.#rule.perSecond, this.#limits?.perSecond ?? Number.POSITIVE_INFINITY);
+    return Math.max(1, this.#limits.connections(learned));
   }
 
   #used(): { lanes: number; underWay: number } {
@@ -380,12 +320,17 @@ export class Pace {
   #admit(): number {
     const seconds = STAY_MS / 1_000;
     const lately = Math.max(this.#allowed() * 2, Math.floor(this.#speed * 1.5 * seconds));
-    return Math.max(1, Math.min(this.#window, lately, Math.floor(this.#rate() * seconds)));
+    return Math.max(1, Math.min(this.#window, lately, Math.floor(this.#limits.rate() * seconds)));
   }
 
-  /** Time passes: leases lapse, tokens come, what was learned grows old. */
+  /** Time passes: leases lapse, what was learned grows old. */
   #tick(now: number): void {
-    for (const [claimer, lease] of this.#leases) if (lease.until <= now) this.#end(claimer);
+    // A clock that was wrong for a while must not hold mail: nothing is due later than we could have said.
+    for (const [claimer, { until }] of this.#leases)
+      if (until <= now || until > now + CLAIM_MS) this.#end(claimer);
+    if (this.#stop && this.#stop.until > now + MAX_STOP_MS)
+      this.#stop = { ...this.#stop, until: now + this.#stop.everyMs };
+    if (this.#turnAt > now + MAX_AHEAD_MS) this.#turnAt = now;
     if (now - this.#lastAt > IDLE_MS) {
       this.#window = START_WINDOW;
       this.#connections = START_CONNECTIONS;

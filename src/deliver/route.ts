@@ -53,7 +53,8 @@ export class Detours {
   /** The transport that one message may try again now; it is asked for once. */
   takeTrial(now: number): TransportName | undefined {
     for (const detour of this.#detours.values()) {
-      if (detour.trialAt > now) continue;
+      // Later than we ever say, it is from a clock that was wrong.
+      if (detour.trialAt > now && detour.trialAt <= now + MAX_TRIAL_MS) continue;
       detour.trialAt = now + LOST_TRIAL_MS;
       return detour.transport;
     }

@@ -79,6 +79,16 @@ export function destinationOf(domain: string): string {
   return NAME_OF.get(domain) ?? domain;
 }
 
+/** Destinations without an entry here share so many objects. */
+const OBJECTS = 32;
+
+/** The name of the object that keeps a destination. */
+export function objectOf(destination: string): string {
+  if (Object.hasOwn(PROVIDERS, destination)) return destination;
+  const hash = [...destination].reduce((h, c) => (Math.imul(h, 31) + (c.codePointAt(0) ?? 0)) >>> 0, 7);
+  return `shared/${hash % OBJECTS}`;
+}
+
 export function ruleOf(destination: string): Rule {
-  return PROVIDERS[destination]?.rule ?? EVERYBODY_ELSE;
+  return (Object.hasOwn(PROVIDERS, destination) && PROVIDERS[destination]?.rule) || EVERYBODY_ELSE;
 }

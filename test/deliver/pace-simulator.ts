@@ -3,7 +3,8 @@
  * limits and times when it is away; consumers may die; the object may be evicted. It checks what must hold at each step.
  */
 import type { Evidence } from "../../src/deliver/evidence.ts";
-import { type Answer, Pace } from "../../src/deliver/pace.ts";
+import type { Answer } from "../../src/deliver/lease.ts";
+import { Pace } from "../../src/deliver/pace.ts";
 import type { Rule } from "../../src/deliver/rules.ts";
 import { RENEW_MS } from "../../src/mail/job.ts";
 import { seeded } from "./seeded.ts";

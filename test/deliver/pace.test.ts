@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Evidence } from "../../src/deliver/evidence.ts";
-import { type Answer, Pace } from "../../src/deliver/pace.ts";
+import type { Answer } from "../../src/deliver/lease.ts";
+import { Pace } from "../../src/deliver/pace.ts";
 import type { Rule } from "../../src/deliver/rules.ts";
 import { simulate } from "./pace-simulator.ts";
 import { seeded } from "./seeded.ts";
@@ -317,6 +318,30 @@ describe("a destination that blocks a transport", () => {
     const before = JSON.stringify(pace.kept());
     for (let i = 0; i < 100; i++) attempt(pace, T + i * 100, 20, evidence());
     expect(JSON.stringify(pace.kept())).toBe(before);
+  });
+});
+
+describe("a clock that was wrong", () => {
+  const DAY = 86_400_000;
+  it("holds nothing for longer than we would have said", () => {
+    const before = open({ perSecond: 1 });
+    for (let i = 0; i < 3; i++) attempt(before, T + 5 * DAY + i * 10_000, 1, BLOCKED);
+    attempt(before, T + 5 * DAY + 60_000, 1, SLOW);
+    before.lease(T + 5 * DAY + 70_000, { claimer: "ahead", wanted: 100 });
+    expect(before.lease(T, { claimer: "now", wanted: 1 })).toMatchObject({
+      count: 1,
+      firstMs: 0,
+      trial: "gateway",
+    });
+    const down = stopped(T + 5 * DAY);
+    expect(down.lease(T, { claimer: "now", wanted: 1 }).wait?.until).toBeLessThan(T + 2 * MINUTE);
+    expect(down.lease(T + 2 * MINUTE, { claimer: "later", wanted: 1 }).count).toBe(1);
+  });
+  it("ends a lease that a jump forward made old, and takes it again from its report", () => {
+    const pace = open({ connections: 1 });
+    pace.lease(T, { claimer: "a", wanted: 5 });
+    pace.report(T + 5 * DAY, { claimer: "a", wanted: 0, evidence: [], underWay: 5, lanes: 1 });
+    expect(pace.lease(T + 5 * DAY, { claimer: "b", wanted: 1 }).count).toBe(0);
   });
 });
 

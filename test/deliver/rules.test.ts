@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { destinationOf, ruleOf } from "../../src/deliver/rules.ts";
+import { destinationOf, objectOf, ruleOf } from "../../src/deliver/rules.ts";
 
 describe("rules", () => {
   it("puts domains that share their MX hosts into one destination", () => {
@@ -7,6 +7,13 @@ describe("rules", () => {
       expect(destinationOf(domain)).toBe("outlook.com");
     expect(destinationOf("googlemail.com")).toBe("gmail.com");
     expect(destinationOf("example.com")).toBe("example.com");
+  });
+  it("gives providers an object of their own, and spreads others over few", () => {
+    expect(objectOf("gmail.com")).toBe("gmail.com");
+    const objects = new Set(Array.from({ length: 5_000 }, (_, i) => objectOf(`d${i}.test`)));
+    expect(objects.size).toBe(32);
+    expect(objects.has("gmail.com")).toBe(false);
+    expect(objectOf("constructor")).toMatch(/^shared\/\d+$/);
   });
   it("has a rule for each destination, and one for everybody else", () => {
     expect(ruleOf("gmail.com")).toMatchObject({ connections: 20, perSecond: 100 });

@@ -4,6 +4,7 @@
  */
 import { type DeliverNeeds, deliver } from "../../src/deliver/consume.ts";
 import { DestinationObject } from "../../src/deliver/destination.ts";
+import { objectOf } from "../../src/deliver/rules.ts";
 import { cloudflareTransport } from "../../src/deliver/transport/cloudflare.ts";
 import { gatewayTransport } from "../../src/deliver/transport/gateway.ts";
 import { sandboxTransport } from "../../src/deliver/transport/sandbox.ts";
@@ -61,7 +62,7 @@ function needs(env: Env, ctx: ExecutionContext): DeliverNeeds {
       settle: (settlements) => call(env, "settle", shard, settlements),
       hold: (holds) => call(env, "hold", shard, holds),
     }),
-    destination: (name) => env.DESTINATION.get(env.DESTINATION.idFromName(name)),
+    destination: (object) => env.DESTINATION.get(env.DESTINATION.idFromName(object)),
     keys: async () => config.keys ?? [],
     async readObject(key, offset, length) {
       const text = await call<string | null>(env, "readObject", key, offset, length);
@@ -118,7 +119,9 @@ export default {
     }
     if (url.pathname === "/describe") {
       const name = url.searchParams.get("name") ?? "";
-      return Response.json(await env.DESTINATION.get(env.DESTINATION.idFromName(name)).describe(name));
+      return Response.json(
+        await env.DESTINATION.get(env.DESTINATION.idFromName(objectOf(name))).describe(name),
+      );
     }
     // /deliver: the stage called as the queue would, to see what was acked.
     const jobs = (await request.json()) as unknown[];
