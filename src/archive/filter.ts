@@ -27,10 +27,13 @@ export function isQueued(record: Pick<MessageRecord, "recipients">): boolean {
   return record.recipients.some((r) => r.state === "waiting" && r.attempts.length === 0);
 }
 
-/** The archive's side of isQueued: a record's version is 0 exactly while it waits and nothing was tried. */
+/**
+ * The archive's side of isQueued: a record's version is 0 exactly while it waits and nothing was tried. The join is `cross` for
+ * its order: SQLite would else go through all recipients of the server for each message.
+ */
 export const QUEUED: SQL = sql`exists (
   select 1 from json_each(${messages.summary}, '$.recipients') as listed
-  join ${recipients} on ${recipients.serverId} = ${messages.serverId} and ${recipients.email} = listed.value
+  cross join ${recipients} on ${recipients.serverId} = ${messages.serverId} and ${recipients.email} = listed.value
     and ${recipients.messageId} = ${messages.id}
   where ${recipients.version} = 0)`;
 
