@@ -41,9 +41,14 @@ export function settle(
   if (!group || !at || settlement.attempt !== at.attempts + 1) return { changed: false, hardBounced: [] };
   if (settlement.signature !== "") progress.signature ??= settlement.signature;
 
-  at.attempts = settlement.attempt;
+  // Our own side failed before anything was sent: no attempt at the recipient, and the same key again. An earlier try under
+  // this key may have succeeded without our hearing of it, and then its gateway's journal is to be asked, not the MX.
+  const ours = settlement.outcomes.every(
+    (o) => o.concerns === "transport" && o.result === "deferred" && !o.uncertain,
+  );
+  if (!ours) at.attempts = settlement.attempt;
   const due = nextTry(
-    at.attempts,
+    ours ? 1 : at.attempts,
     message.acceptedAt,
     message.giveUpAt - message.acceptedAt,
     context.now,
@@ -53,7 +58,8 @@ export function settle(
   for (const outcome of settlement.outcomes) {
     const recipient = at.recipients[group.recipients.indexOf(outcome.recipient.toLowerCase())];
     if (recipient?.state !== "waiting") continue;
-    recipient.attempts = [...recipient.attempts, toAttempt(settlement, outcome)].slice(-MAX_ATTEMPTS_KEPT);
+    if (!ours || due === "give up")
+      recipient.attempts = [...recipient.attempts, toAttempt(settlement, outcome)].slice(-MAX_ATTEMPTS_KEPT);
     recipient.at = outcome.at;
     if (outcome.result === "delivered") {
       recipient.state = "delivered";

@@ -14,6 +14,8 @@ import { isTestDomain } from "./transport/test-addresses.ts";
 const BEGIN_MS = 10_000;
 /** When neither says how long: a Destination that can't be asked, a consumer that is full. */
 const ASIDE_MS = 2_000;
+const HASTE_MS = 20;
+const TOGETHER_MS = 100;
 /** As many as an Outbox hands over anyway. */
 const ALL = 1_000;
 
@@ -24,6 +26,7 @@ export class Haul {
   #evidence: Evidence[] = [];
   #underWay = 0;
   #lanes = 0;
+  #connections = 1;
   #wake: () => void = () => undefined;
   #asking = false;
 
@@ -38,6 +41,7 @@ export class Haul {
     let answer = await this.#ask();
     for (;;) {
       this.#lanes = answer.lanes;
+      this.#connections = answer.connections;
       this.#begin(answer);
       if (answer.wait) await this.#giveBack(answer.wait);
       if (this.#underWay === 0 && this.#evidence.length === 0 && this.#pending.length === 0) return;
@@ -72,7 +76,7 @@ export class Haul {
       // Mail waits for its Destination a little rather than going unpaced.
       needs.log("destination not asked", { destination: name, error: String(error) });
       const wait = { until: needs.now() + ASIDE_MS, reason: `${name} can't be asked`, admit: ALL };
-      return { ...NOTHING, lanes: this.#lanes, wait };
+      return { ...NOTHING, lanes: this.#lanes, connections: this.#connections, wait };
     } finally {
       this.#asking = false;
     }
@@ -111,11 +115,13 @@ export class Haul {
       item.handedOn();
       if (claim === "gone") return nothing("gateway");
       const order = route(claim.transports, avoid, trial);
-      const way = { order, connections: this.#lanes, destination: this.#name };
+      const way = { order, connections: this.#connections, destination: this.#name };
       const settlement = await attempt(claim, way, shift.needs);
-      if (settlement) await shift.settle(item.shard, settlement);
-      shift.release(item.ref);
-      if (!settlement) return nothing(order[0] ?? "gateway", "unknown");
+      if (!settlement) {
+        shift.release(item.ref);
+        return nothing(order[0] ?? "gateway", "unknown");
+      }
+      shift.finish(item, settlement);
       return toEvidence(settlement.transport, settlement.outcomes);
     } catch (error) {
       shift.needs.log("not claimed", {
@@ -134,16 +140,30 @@ export class Haul {
     if (items.length > 0) await this.#shift.hold(items, wait);
   }
 
-  /** Until something ended, or it is time to ask again. Outcomes of the same turn are reported together. */
+  /**
+   * Until something ended, or it is time to ask again. Outcomes that come soon after are reported together, since each
+   * report is a call that is billed; less so while more is to begin.
+   */
   async #next({ askAgainMs }: Answer): Promise<void> {
-    if (this.#evidence.length === 0 && (this.#underWay > 0 || askAgainMs > 0)) {
-      let timer: ReturnType<typeof setTimeout> | undefined;
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-        if (askAgainMs > 0) timer = setTimeout(resolve, askAgainMs);
-      });
-      clearTimeout(timer);
-    }
+    if (this.#evidence.length === 0 && (this.#underWay > 0 || askAgainMs > 0))
+      await this.#until(1, askAgainMs > 0 ? askAgainMs : undefined);
+    if (this.#evidence.length > 0 && this.#underWay > 0)
+      await this.#until(
+        this.#evidence.length + this.#underWay,
+        this.#pending.length > 0 ? HASTE_MS : TOGETHER_MS,
+      );
     await new Promise((resolve) => setTimeout(resolve, 0));
+  }
+
+  /** Until so many have ended that are not reported, or at most so long. */
+  async #until(ended: number, atMostMs: number | undefined): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    await new Promise<void>((resolve) => {
+      this.#wake = () => {
+        if (this.#evidence.length >= ended) resolve();
+      };
+      if (atMostMs !== undefined) timer = setTimeout(resolve, atMostMs);
+    });
+    clearTimeout(timer);
   }
 }

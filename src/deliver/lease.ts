@@ -24,6 +24,8 @@ export interface Answer {
   count: number;
   /** Connections that the lease's messages may use together. */
   lanes: number;
+  /** Connections that all mail for the destination may use together; a gateway counts them over all its requests. */
+  connections: number;
   /** The first of them after so long, and each next so long after the one before. */
   firstMs: number;
   everyMs: number;
@@ -46,4 +48,12 @@ export interface Wait {
   admit: number;
 }
 
-export const NOTHING: Answer = { count: 0, lanes: 0, firstMs: 0, everyMs: 0, askAgainMs: 0, avoid: [] };
+export const NOTHING: Answer = {
+  count: 0,
+  lanes: 0,
+  connections: 1,
+  firstMs: 0,
+  everyMs: 0,
+  askAgainMs: 0,
+  avoid: [],
+};

@@ -139,7 +139,12 @@ export class Pace {
   #answer(now: number, claimer: string, wanted: number): Answer {
     const lease = this.#leases.get(claimer);
     if (!lease) throw new Error(`no lease of ${claimer}`);
-    const answer: Answer = { ...NOTHING, lanes: lease.lanes, avoid: this.#detours.avoided() };
+    const answer: Answer = {
+      ...NOTHING,
+      lanes: lease.lanes,
+      connections: this.#allowed(),
+      avoid: this.#detours.avoided(),
+    };
     if (wanted === 0) return answer;
     const wait =
       this.#stopped(now, claimer) ?? this.#paused(now, answer) ?? this.#begin(now, wanted, lease, answer);

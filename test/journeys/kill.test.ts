@@ -108,7 +108,8 @@ describe("killed at random", () => {
     );
     console.log(
       `kills: ${kinds.join(", ")}; acknowledged ${acknowledged.size}, arrived ${copies.size}, lost ${lost.length}, ` +
-        `second copies ${twice.length} (unexplained ${unexplained.length}); ledger ${JSON.stringify(ledger)}`,
+        `second copies ${twice.length} (unexplained ${unexplained.length}); ledger ${JSON.stringify(ledger)}; ` +
+        `unexplained ${JSON.stringify(unexplained)}, kills ${JSON.stringify(kills)}`,
     );
     expect(kills.length).toBeGreaterThanOrEqual(KILLS);
     expect(acknowledged.size).toBeGreaterThanOrEqual(MESSAGES);
@@ -128,13 +129,17 @@ async function witness(): Promise<Witness[]> {
 }
 
 /**
- * Whether each copy but the last lies at a kill: the MX had it on disk, and the kill came before its reply, or within the few
- * milliseconds in which the reply was on its way.
+ * Whether each copy but the last lies at a kill: the MX had it on disk, and the kill came before its reply, or in the moment in
+ * which the reply was on its way to the gateway's journal. On a busy machine a process is not scheduled for that long.
  */
-function isCut(copies: Witness[], kills: { at: number }[]): boolean {
+const MOMENT_MS = 250;
+
+function isCut(copies: Witness[], kills: { at: number; part: string }[]): boolean {
   const inOrder = [...copies].sort((a, b) => a.receivedAt - b.receivedAt);
   return inOrder.slice(0, -1).every((w) => {
     if (w.repliedAt === null) return true;
-    return kills.some((k) => k.at >= w.receivedAt - 5 && k.at <= (w.repliedAt ?? 0) + 25);
+    // workerd's death is no excuse: the gateway remembers for it.
+    const excuses = kills.filter((k) => k.part !== "workerd");
+    return excuses.some((k) => k.at >= w.receivedAt - 5 && k.at <= (w.repliedAt ?? 0) + MOMENT_MS);
   });
 }

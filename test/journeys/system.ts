@@ -28,9 +28,12 @@ export class System {
     this.home = home;
   }
 
-  static async start(home = mkdtempSync(join(tmpdir(), "edgepost-"))): Promise<System> {
+  static async start(
+    home = mkdtempSync(join(tmpdir(), "edgepost-")),
+    env: Record<string, string> = {},
+  ): Promise<System> {
     const system = new System(home);
-    await system.startAgain();
+    await system.startAgain(env);
     return system;
   }
 

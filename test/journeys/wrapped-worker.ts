@@ -176,6 +176,19 @@ export class Destination extends RealDestination {
   }
 }
 
+/** What the archive holds, uncounted: of one tag, or of all. */
+async function archived(env: Env, tag: string | null): Promise<Response> {
+  const ofTag = tag === null ? "" : " WHERE tag = ?";
+  const messages = env.ARCHIVE.prepare(
+    `SELECT count(*) messages, count(segment) segments FROM messages${ofTag}`,
+  );
+  const [found, delivered] = await env.ARCHIVE.batch<Record<string, number>>([
+    tag === null ? messages : messages.bind(tag),
+    env.ARCHIVE.prepare("SELECT count(*) delivered FROM recipients WHERE state = 'delivered'"),
+  ]);
+  return Response.json({ counts: { ...found?.results[0], ...delivered?.results[0] } });
+}
+
 export default {
   async fetch(request: Request, env: Env, ctx: ExecutionContext) {
     const { pathname, searchParams } = new URL(request.url);
@@ -190,6 +203,7 @@ export default {
       faults.r2 = searchParams.get("r2") === "1";
       return Response.json(faults);
     }
+    if (pathname === "/test/archive") return archived(env, searchParams.get("tag"));
     counts.workerRequests++;
     return worker.fetch(request as Parameters<typeof worker.fetch>[0], wrapped(env), ctx);
   },

@@ -1,0 +1,74 @@
+/** D1 refuses every statement, then R2, under load: accepting and delivering go on, and the archive is complete afterwards. */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { System, until } from "./system.ts";
+
+/** So long a store refuses while messages come and go. */
+const FAULT_MS = 20_000;
+
+let system: System;
+
+beforeAll(async () => {
+  system = await System.start(undefined, { EDGEPOST_WORKER_ENTRY: "test/journeys/wrapped-worker.ts" });
+}, 100_000);
+afterAll(() => system.remove());
+
+async function fault(which: "d1" | "r2" | "none"): Promise<void> {
+  await fetch(`${system.local.http}/test/faults?${which}=1`);
+}
+
+describe("a store that refuses", () => {
+  it.each(["d1", "r2"] as const)(
+    "%s: nobody notices but the archive, and that only for a while",
+    async (which) => {
+      const token = `${which}-${Date.now()}`;
+      // The Outbox learns of its server while the directory answers.
+      const send = (i: number) =>
+        system.api("POST", "/email", {
+          From: "sender@example.com",
+          To: `${token}-${i}@fault${i % 3}.example`,
+          Subject: `s ${token}`,
+          TextBody: "t",
+          Tag: token,
+        });
+      expect((await send(0)).status).toBe(200);
+      await fault(which);
+      const end = Date.now() + FAULT_MS;
+      const ids: string[] = [];
+      while (Date.now() < end) {
+        const { status, json } = await send(ids.length + 1);
+        expect(status, JSON.stringify(json)).toBe(200);
+        ids.push(String(json.MessageID));
+        await new Promise((done) => setTimeout(done, 100));
+      }
+      // Delivered while the store refuses: the inbox has all but those of this moment.
+      await until(`all arrived while ${which} refuses`, async () => {
+        const found = await system.inbox({ limit: "5000" });
+        return found.filter((m) => m.raw.includes(`s ${token}`)).length === ids.length + 1;
+      });
+      const held = await system.api("GET", `/messages/outbound/${ids.at(-1)}/details`);
+      expect(held.status).toBe(200);
+      await fault("none");
+
+      await until(
+        "the archive is complete",
+        async () => {
+          const { counts } = await stored(token);
+          return counts.messages === ids.length + 1 && counts.segments === ids.length + 1;
+        },
+        90_000,
+      );
+      const { json } = await system.api("GET", `/messages/outbound?count=1&offset=0&tag=${token}`);
+      expect(json.TotalCount).toBe(ids.length + 1);
+      const dump = await system.api("GET", `/messages/outbound/${ids[0]}/dump`);
+      expect(dump.json.Body).toMatch(/^DKIM-Signature:/);
+      expect(await system.ledger()).toMatchObject({ waiting: 0, drift: 0 });
+    },
+    240_000,
+  );
+});
+
+/** What the archive itself has, past everything that an Outbox still holds. */
+async function stored(tag: string): Promise<{ counts: { messages: number; segments: number } }> {
+  const response = await fetch(`${system.local.http}/test/archive?tag=${tag}`);
+  return (await response.json()) as { counts: { messages: number; segments: number } };
+}
