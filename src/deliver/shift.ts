@@ -59,6 +59,7 @@ export class Shift {
   readonly #objects = new Map<string, Gather<Call, Answer>>();
   readonly #claimed = new Map<string, { shard: string; ref: JobRef; bytes: number }>();
   readonly #hauls = new Set<Haul>();
+  readonly #finishing = new Set<Promise<void>>();
   #bytes = 0;
 
   constructor(claimer: string, needs: ShiftNeeds & AttemptNeeds) {
@@ -78,6 +79,7 @@ export class Shift {
           this.#hauls.delete(haul);
         }),
       );
+      await Promise.all(this.#finishing);
     } finally {
       clearInterval(timer);
       for (const transport of Object.values(this.needs.transports)) transport?.end?.();
@@ -112,7 +114,17 @@ export class Shift {
     this.#claimed.delete(keyOf(ref));
   }
 
-  async settle(shard: string, settlement: Settlement): Promise<void> {
+  /** Settles, beside whatever else goes on; the claim is kept until then. */
+  finish(item: Item, settlement: Settlement): void {
+    const finishing = this.#settle(item.shard, settlement).then(() => {
+      this.release(item.ref);
+      this.#finishing.delete(finishing);
+    });
+    this.#finishing.add(finishing);
+  }
+
+  /** Never rejects. */
+  async #settle(shard: string, settlement: Settlement): Promise<void> {
     for (let n = 0; ; n++) {
       try {
         return await this.#desk(shard).settle.add(settlement);
