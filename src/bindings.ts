@@ -45,8 +45,6 @@ export interface Env {
 
 /** sendBatch takes 100 messages and 256 KB; a job of 100 references is about 12 KB. */
 const JOBS_PER_BATCH = 20;
-/** How many changes of suppressions an Outbox reads at a time. */
-const SUPPRESSIONS_PER_READ = 20_000;
 
 export function log(event: string, fields: Record<string, unknown>): void {
   console.log(JSON.stringify({ event, ...fields }));
@@ -67,7 +65,7 @@ export async function objectBytes(
   return object ? new Uint8Array(await object.arrayBuffer()) : undefined;
 }
 
-let pathKey: Promise<CryptoKey> | undefined;
+let pathKey: CryptoKey | undefined;
 
 export function outboxNeeds(env: Env): OutboxNeeds {
   return {
@@ -91,8 +89,7 @@ export function outboxNeeds(env: Env): OutboxNeeds {
       await Promise.all(others.map((name) => outboxOf(env, name).changeSuppressions(changes)));
     },
     policy: (serverId) => loadPolicy(env.DIRECTORY, serverId),
-    suppressionChanges: (serverId, since) =>
-      suppressionChanges(env.DIRECTORY, serverId, since, SUPPRESSIONS_PER_READ),
+    suppressionChanges: (serverId, since, limit) => suppressionChanges(env.DIRECTORY, serverId, since, limit),
     async registerShard(shard) {
       await env.DIRECTORY.prepare("INSERT INTO shards VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
         .bind(shard, parseShardName(shard).serverId, Date.now())
@@ -103,8 +100,8 @@ export function outboxNeeds(env: Env): OutboxNeeds {
       return keys.length > 0 ? sign(bytes, keys, message.acceptedAt) : "";
     },
     async returnPath(messageId, domain) {
-      pathKey ??= returnPathKey(env.EDGEPOST_SECRET);
-      return formatReturnPath(await pathKey, messageId, domain);
+      pathKey ??= await returnPathKey(env.EDGEPOST_SECRET);
+      return formatReturnPath(pathKey, messageId, domain);
     },
   };
 }

@@ -13,6 +13,7 @@ const FRESH_MS = 30_000;
 const PATIENCE_MS = 2_000;
 /** Clocks of the Workers that write suppressions differ: changes are read again this far back. */
 const OVERLAP_MS = 60_000;
+const CHANGES_PER_PAGE = 10_000;
 
 export class KnownServer {
   readonly #store: Store;
@@ -64,9 +65,7 @@ export class KnownServer {
       }
       if (!before?.registered) await this.#needs.registerShard(this.#shard);
       const since = before?.suppressionsUntil ?? 0;
-      const changes = await this.#needs.suppressionChanges(this.serverId, Math.max(0, since - OVERLAP_MS));
-      this.#store.changeSuppressions(changes);
-      const suppressionsUntil = changes.reduce((latest, c) => Math.max(latest, c.changedAt), since);
+      const suppressionsUntil = await this.#followSuppressions(since);
       this.#known = { shard: this.#shard, policy, fetchedAt: now(), suppressionsUntil, registered: true };
       const same =
         JSON.stringify({ ...before, fetchedAt: 0 }) === JSON.stringify({ ...this.#known, fetchedAt: 0 });
@@ -75,6 +74,19 @@ export class KnownServer {
       // The directory is away: go on with what is known, and do not ask at every call.
       if (before) this.#known = { ...before, fetchedAt: now() - FRESH_MS + 5_000 };
       log("directory is away", { shard: this.#shard, error: String(error) });
+    }
+  }
+
+  /** Reads what changed, page by page; returns the time of the last change. */
+  async #followSuppressions(since: number): Promise<number> {
+    let from = Math.max(0, since - OVERLAP_MS);
+    for (;;) {
+      const changes = await this.#needs.suppressionChanges(this.serverId, from, CHANGES_PER_PAGE);
+      this.#store.changeSuppressions(changes);
+      const latest = changes.at(-1)?.changedAt ?? from;
+      // A page that ends where it began is one moment's changes: the next page begins after it.
+      if (changes.length < CHANGES_PER_PAGE) return Math.max(since, latest);
+      from = latest > from ? latest : from + 1;
     }
   }
 }

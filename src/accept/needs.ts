@@ -24,7 +24,11 @@ export interface OutboxNeeds {
   /** Tells the server's other Outboxes. */
   announce(shard: string, changes: SuppressionChange[]): Promise<void>;
   policy(serverId: number): Promise<ServerPolicy | undefined>;
-  suppressionChanges(serverId: number, since: number): Promise<(SuppressionChange & { changedAt: number })[]>;
+  suppressionChanges(
+    serverId: number,
+    since: number,
+    limit: number,
+  ): Promise<(SuppressionChange & { changedAt: number })[]>;
   registerShard(shard: string): Promise<void>;
   /** The DKIM-Signature fields for a message; "" when its domain has no key. Deterministic. */
   sign(policy: ServerPolicy, message: PackedMessage, bytes: Uint8Array): Promise<string>;

@@ -115,7 +115,10 @@ export class OutboxObject extends DurableObject implements OutboxPort {
     const found = this.#shelf.find(messageId);
     if (!found) return undefined;
     const record = this.#record(found);
-    const raw = this.#shelf.bytes(found);
+    const { body } = found.message;
+    // A large message is not in the row: until its segment is written, R2 has it unsigned.
+    const isLoose = "large" in body && !found.progress.segment;
+    const raw = isLoose ? await this.#needs.getObject(body.large) : this.#shelf.bytes(found);
     return raw ? { record, raw } : { record };
   }
 

@@ -12,8 +12,9 @@ const MAX_ENTRIES = 2_000;
 export class PolicyCache {
   readonly #fetch: (serverId: number, region: Region) => Promise<ServerPolicy | undefined>;
   readonly #now: () => number;
-  readonly #policies = new Map<number, { until: number; policy: Promise<ServerPolicy | undefined> }>();
-  readonly #hashes = new Map<string, Promise<string>>();
+  // Values and never promises: a promise belongs to the request that made it, and ends with that.
+  readonly #policies = new Map<number, { until: number; policy: ServerPolicy | undefined }>();
+  readonly #hashes = new Map<string, string>();
 
   constructor(
     fetch: (serverId: number, region: Region) => Promise<ServerPolicy | undefined>,
@@ -27,28 +28,21 @@ export class PolicyCache {
   async byToken(token: string, region: Region): Promise<ServerPolicy | undefined> {
     const serverId = serverIdOf(token);
     if (serverId === undefined) return undefined;
-    const [hash, policy] = await Promise.all([
-      this.#hash(token.toLowerCase()),
-      this.byServer(serverId, region),
-    ]);
-    return policy?.tokenHashes.includes(hash) ? policy : undefined;
+    const policy = await this.byServer(serverId, region);
+    return policy?.tokenHashes.includes(await this.#hash(token.toLowerCase())) ? policy : undefined;
   }
 
-  byServer(serverId: number, region: Region): Promise<ServerPolicy | undefined> {
+  async byServer(serverId: number, region: Region): Promise<ServerPolicy | undefined> {
     const kept = this.#policies.get(serverId);
     if (kept && kept.until > this.#now()) return kept.policy;
-    const policy = this.#fetch(serverId, region);
-    // A failure is the caller's to report, and is not remembered.
-    policy.catch(() => this.#policies.delete(serverId));
+    const policy = await this.#fetch(serverId, region);
     put(this.#policies, serverId, { until: this.#now() + FRESH_MS, policy });
     return policy;
   }
 
-  #hash(token: string): Promise<string> {
-    const kept = this.#hashes.get(token);
-    if (kept) return kept;
-    const hash = hashToken(token);
-    put(this.#hashes, token, hash);
+  async #hash(token: string): Promise<string> {
+    const hash = this.#hashes.get(token) ?? (await hashToken(token));
+    if (!this.#hashes.has(token)) put(this.#hashes, token, hash);
     return hash;
   }
 }

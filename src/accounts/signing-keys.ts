@@ -3,7 +3,7 @@ import type { ServerPolicy, SigningKey } from "./policy.ts";
 import { open } from "./secret.ts";
 
 const MAX_OPENED = 1_000;
-const opened = new Map<string, Promise<string>>();
+const opened = new Map<string, string>();
 
 export function openKeys(
   policy: ServerPolicy,
@@ -16,12 +16,11 @@ export function openKeys(
   );
 }
 
-function openOnce(sealed: string, deploymentSecret: string): Promise<string> {
-  let key = opened.get(sealed);
-  if (!key) {
-    if (opened.size >= MAX_OPENED) opened.clear();
-    key = open(sealed, deploymentSecret);
-    opened.set(sealed, key);
-  }
+async function openOnce(sealed: string, deploymentSecret: string): Promise<string> {
+  const kept = opened.get(sealed);
+  if (kept !== undefined) return kept;
+  const key = await open(sealed, deploymentSecret);
+  if (opened.size >= MAX_OPENED) opened.clear();
+  opened.set(sealed, key);
   return key;
 }

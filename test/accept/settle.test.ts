@@ -50,7 +50,14 @@ function outcome(recipient: string, code: number, enhanced: string): Outcome {
 
 function settlement(attempt: number, outcomes: Outcome[]): Settlement {
   const { id: messageId } = message;
-  return { messageId, domain: "one.example", attempt, transport: "gateway", signature: "DKIM: x\r\n", outcomes };
+  return {
+    messageId,
+    domain: "one.example",
+    attempt,
+    transport: "gateway",
+    signature: "DKIM: x\r\n",
+    outcomes,
+  };
 }
 
 const context = { now: 2_000_000, random: 0.5 };
@@ -84,7 +91,10 @@ describe("settling an attempt", () => {
     );
     const [group] = progress.groups;
     expect(group?.nextTryAt).toBe(2_000_000 + 60_000);
-    expect(group?.recipients[1]).toMatchObject({ state: "waiting", reason: "mx.one.example: 451 4.7.1 text" });
+    expect(group?.recipients[1]).toMatchObject({
+      state: "waiting",
+      reason: "mx.one.example: 451 4.7.1 text",
+    });
     settle(message, progress, settlement(2, [outcome("y@one.example", 250, "2.0.0")]), context);
     expect(group?.recipients.map((r) => [r.state, r.attempts.length])).toEqual([
       ["delivered", 1],
@@ -95,7 +105,10 @@ describe("settling an attempt", () => {
 
   it("changes nothing when it comes twice, late, or for an attempt that is not due", () => {
     const progress = newProgress(message, new Set());
-    const first = settlement(1, [outcome("x@one.example", 451, "4.7.1"), outcome("y@one.example", 451, "4.7.1")]);
+    const first = settlement(1, [
+      outcome("x@one.example", 451, "4.7.1"),
+      outcome("y@one.example", 451, "4.7.1"),
+    ]);
     settle(message, progress, first, context);
     const before = structuredClone(progress);
     expect(settle(message, progress, first, context).changed).toBe(false);
@@ -122,11 +135,37 @@ describe("settling an attempt", () => {
     expect(progress.groups[0]?.nextTryAt).toBeUndefined();
   });
 
+  it("counts no attempt when our own side failed before anything was sent: the key stays, the reason is told", () => {
+    const progress = newProgress(message, new Set());
+    const away = ["x@one.example", "y@one.example"].map(
+      (recipient): Outcome => ({
+        ...outcome(recipient, 451, ""),
+        reply: { code: 0, enhanced: "", text: "" },
+        hop: { host: "", address: "", tls: "" },
+        concerns: "transport",
+        reason: "gateway unreachable",
+      }),
+    );
+    settle(message, progress, settlement(1, away), context);
+    expect(progress.groups[0]).toMatchObject({ attempts: 0, nextTryAt: 2_000_000 + 60_000 });
+    expect(progress.groups[0]?.recipients[0]).toMatchObject({
+      state: "waiting",
+      reason: "gateway unreachable",
+      attempts: [],
+    });
+    const both = [outcome("x@one.example", 250, "2.0.0"), outcome("y@one.example", 250, "2.0.0")];
+    expect(settle(message, progress, settlement(1, both), context).changed).toBe(true);
+  });
+
   it("expires what never had an attempt", () => {
     const progress = newProgress(message, new Set());
     const [, group] = progress.groups;
     if (group) expire(group, "two.example: paused", 5_000_000);
-    expect(group?.recipients[0]).toMatchObject({ state: "expired", reason: "two.example: paused", at: 5_000_000 });
+    expect(group?.recipients[0]).toMatchObject({
+      state: "expired",
+      reason: "two.example: paused",
+      at: 5_000_000,
+    });
   });
 
   it("raises the version with each fact, so that the archive takes only what is newer", () => {

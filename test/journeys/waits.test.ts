@@ -6,6 +6,7 @@ interface Timeline {
   Recipients: { Recipient: string; State: string; NextTryAt?: string; Reason?: string }[];
   Timeline: {
     Type: string;
+    Transport?: string;
     Reply?: string;
     EnhancedStatus?: string;
     Uncertain?: boolean;
