@@ -29,6 +29,8 @@ export interface AttemptNeeds {
   working: Set<SmtpClient>;
   /** Before the final dot leaves. */
   onDot(): void;
+  /** The process stops: nothing new is begun, and what is cut off is not the destination's fault. */
+  isEnding(): boolean;
 }
 
 export interface Task {
@@ -86,48 +88,45 @@ class Attempt {
 
   async run(candidates: Candidate[]): Promise<Outcome[]> {
     const { recipients } = this.#task.consignment;
-    const ended = new Map<string, Outcome>();
+    const ended = new Map<string, Result>();
     let addresses = 0;
     for (const candidate of candidates) {
-      const open = recipients.filter((r) => !isSettled(ended.get(r)));
+      const open = recipients.filter((r) => ended.get(r)?.isSettled !== true);
       const isOver = Date.now() >= this.#task.deadline;
-      if (open.length === 0 || isOver || addresses >= MAX_ADDRESSES || this.#sessions >= MAX_SESSIONS) break;
-      const outcomes = await this.#at(candidate, open);
+      if (
+        open.length === 0 ||
+        isOver ||
+        this.#needs.isEnding() ||
+        addresses >= MAX_ADDRESSES ||
+        this.#sessions >= MAX_SESSIONS
+      )
+        break;
+      const results = await this.#at(candidate, open);
       // A family of addresses that this machine does not speak says nothing about the destination.
-      if (!outcomes.every((o) => isOurNetwork(o))) addresses++;
-      for (const outcome of outcomes) ended.set(outcome.recipient, outcome);
+      if (!results.every(({ outcome }) => isOurNetwork(outcome))) addresses++;
+      for (const result of results) ended.set(result.outcome.recipient, result);
     }
-    return recipients.map(
-      (r) =>
-        ended.get(r) ??
-        outcomeOf(
-          r,
-          {
-            meaning: { result: "deferred", concerns: "destination" },
-            reply: noReply("4.4.1"),
-            reason: "no connection was free in time",
-            uncertain: false,
-          },
-          NO_HOP,
-          this.#log,
-        ),
-    );
+    const unasked = { reply: noReply("4.4.1"), reason: "no connection was free in time", uncertain: false };
+    const end: Meaning = { result: "deferred", concerns: "destination" };
+    return recipients
+      .map((r) => ended.get(r)?.outcome ?? outcomeOf(r, { ...unasked, meaning: end }, NO_HOP, this.#log))
+      .map((outcome) => (this.#needs.isEnding() ? excused(outcome) : outcome));
   }
 
   /** At one address: over a connection that is open, or else a new one. */
-  async #at(candidate: Candidate, recipients: string[]): Promise<Outcome[]> {
+  async #at(candidate: Candidate, recipients: string[]): Promise<Result[]> {
     const kept = this.#needs.pool.take(candidate.host, candidate.address, this.#tls === "verified");
     if (kept) {
       this.#log.push(exchange(Date.now(), `(connection to ${kept.host}[${kept.address}] reused)`, noReply()));
       const { endings, hop } = await this.#send(kept, recipients);
       // It was closed while it waited: that is no answer.
-      if (!endings.every(isUnheard)) return this.#outcomes(endings, hop);
+      if (!endings.every(isUnheard)) return this.#results(endings, hop);
     }
     this.#sessions++;
     try {
       const client = await this.#open(candidate);
       const { endings, hop } = await this.#send(client, recipients);
-      return this.#outcomes(endings, hop);
+      return this.#results(endings, hop);
     } catch (error) {
       if (!(error instanceof SessionFailed)) throw error;
       if (error.stage === "connect") this.#sessions--;
@@ -139,7 +138,7 @@ class Attempt {
         reason: message,
         uncertain: false,
       }));
-      return this.#outcomes(endings, hop);
+      return this.#results(endings, hop);
     }
   }
 
@@ -182,11 +181,20 @@ class Attempt {
     }
   }
 
-  #outcomes(endings: Ending[], hop: NextHop): Outcome[] {
-    return endings.map(({ recipient, stage, reply, reason, uncertain }) =>
-      outcomeOf(recipient, { meaning: meaningOf(reply, stage), reply, reason, uncertain }, hop, this.#log),
-    );
+  #results(endings: Ending[], hop: NextHop): Result[] {
+    return endings.map((ending) => {
+      const { recipient, stage, reply, reason, uncertain } = ending;
+      const told: Told = { meaning: meaningOf(reply, stage), reply, reason, uncertain };
+      const outcome = outcomeOf(recipient, told, hop, this.#log);
+      return { outcome, isSettled: outcome.result !== "deferred" || isAboutMessage(ending) };
+    });
   }
+}
+
+interface Result {
+  outcome: Outcome;
+  /** No other host is to be asked in this attempt. */
+  isSettled: boolean;
 }
 
 interface Told {
@@ -217,14 +225,14 @@ function meaningOf(reply: Reply, stage: Stage): Meaning {
   return meaning(reply, stage);
 }
 
-/** An answer about the message, or one that may not be asked for twice. The rest may go to another host (RFC 5321 §5.1). */
-function isSettled(outcome: Outcome | undefined): boolean {
-  if (!outcome) return false;
-  if (outcome.result !== "deferred" || outcome.uncertain) return true;
-  const { code, enhanced } = outcome.reply;
-  // No connection, no greeting, a lost session, or a host that closes: another host may do better.
-  const isHost = code === 0 || code === 421 || outcome.transcript.every((e) => !e.command.startsWith("MAIL"));
-  return !isHost || enhanced.startsWith("5.");
+/**
+ * An answer about the message, or one that may not be asked for twice. After the rest (no connection, no greeting, a lost
+ * session, a host that closes) another host may do better (RFC 5321 §5.1).
+ */
+function isAboutMessage({ stage, reply, uncertain }: Ending): boolean {
+  if (uncertain) return true;
+  if (reply.code === 0 || reply.code === 421) return false;
+  return stage === "mail" || stage === "rcpt" || stage === "data" || stage === "message";
 }
 
 /** Lost before any reply, on a connection that had been waiting. */
@@ -235,6 +243,12 @@ function isUnheard({ stage, reply, uncertain }: Ending): boolean {
     (reply.code === 0 || reply.code === 421) &&
     !reply.enhanced.startsWith("5.")
   );
+}
+
+/** Cut off by our own end before the dot: another process or transport may go on. */
+function excused(outcome: Outcome): Outcome {
+  const isOurs = outcome.result === "deferred" && outcome.reply.code === 0 && !outcome.uncertain;
+  return isOurs ? { ...outcome, concerns: "transport", reason: "the gateway stops" } : outcome;
 }
 
 function isOurNetwork({ reason }: Outcome): boolean {

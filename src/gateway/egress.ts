@@ -131,6 +131,7 @@ export class Egress {
           context: this.#trust.context(),
           working: this.#working,
           onDot: () => journal.dot(key),
+          isEnding: () => this.#isEnding,
         },
       );
     } catch (error) {

@@ -31,6 +31,7 @@ interface Place {
 
 export class Journal {
   readonly #folder: string;
+  readonly #maxFileBytes: number;
   /** In the order of time, so that the oldest are the first. */
   readonly #results = new Map<string, Place>();
   readonly #dots = new Set<string>();
@@ -39,8 +40,9 @@ export class Journal {
   #size = 0;
   #count = 0;
 
-  constructor(folder: string) {
+  constructor(folder: string, maxFileBytes = MAX_FILE_BYTES) {
     this.#folder = folder;
+    this.#maxFileBytes = maxFileBytes;
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     this.#readBack();
     this.#turnPage();
@@ -88,7 +90,7 @@ export class Journal {
   /** Where it was written; undefined when the disk would not take it, which costs the memory of it and nothing else. */
   #append(text: string | Buffer): Omit<Place, "at"> | undefined {
     const bytes = Buffer.from(text as string);
-    if (this.#size + bytes.length > MAX_FILE_BYTES) this.#turnPage();
+    if (this.#size + bytes.length > this.#maxFileBytes) this.#turnPage();
     const offset = this.#size;
     try {
       for (let done = 0; done < bytes.length; ) done += writeSync(this.#fd, bytes, done);

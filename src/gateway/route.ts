@@ -21,6 +21,8 @@ export type Route =
 
 /** More are not asked for addresses; the best are kept. Domains with many MX records have a dozen. */
 const MAX_HOSTS = 20;
+/** An attempt tries five in all. */
+const MAX_ADDRESSES_OF_HOST = 10;
 /** Routes and policies of as many domains are kept; the oldest go. */
 const MAX_KEPT = 20_000;
 /** What fails is asked again soon. */
@@ -96,7 +98,7 @@ export class Routes {
     const hosts = allowed
       .map(({ exchange, priority, A, AAAA }): MxHost => {
         const host = exchange.toLowerCase().replace(/\.$/, "");
-        return { host, preference: priority, addresses: [...AAAA, ...A] };
+        return { host, preference: priority, addresses: [...AAAA, ...A].slice(0, MAX_ADDRESSES_OF_HOST) };
       })
       .filter(({ addresses }) => addresses.length > 0);
     // RFC 5321 §5.1: where we are an MX ourselves, only better ones are asked, or mail would go in circles.

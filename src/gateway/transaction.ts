@@ -52,7 +52,7 @@ export async function transact(
     const reason = is421
       ? ""
       : `${dotSent ? "no reply to the final dot" : `lost at ${stage}`}: ${error.message}`;
-    client.log.push(exchange(Date.now(), "(lost)", noReply("4.4.2", error.message)));
+    if (!is421) client.log.push(exchange(Date.now(), "(lost)", noReply("4.4.2", error.message)));
     for (const recipient of envelope.recipients) end(recipient, stage, reply, reason, dotSent);
     client.channel.end(error.message);
   }
@@ -77,6 +77,7 @@ async function converse(client: SmtpClient, envelope: Envelope, wire: Wire, cour
     if (!isPiped) channel.write(`${command}\r\n`);
     const reply = await client.reply(command, ms);
     progress.lastReply = reply;
+    if (reply.code === 421) throw new ChannelEnded("the server closes");
     return reply;
   };
   if (client.needsReset) await say("RSET", "mail");
@@ -110,6 +111,7 @@ async function converse(client: SmtpClient, envelope: Envelope, wire: Wire, cour
   const final = await sendData(client, wire, course);
   for (const recipient of accepted) end(recipient, "message", final);
   client.needsReset = !isPositive(final);
+  if (final.code === 421) channel.end("the server closes");
 }
 
 async function sendData(client: SmtpClient, { bytes }: Wire, { onDot, progress }: Course): Promise<Reply> {
