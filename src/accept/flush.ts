@@ -3,6 +3,7 @@
  * which it has reached, and a pack is deleted when both have all of it and every recipient is final. Running twice
  * changes nothing: a segment's key is its first pack and its content only ever grows at the end, facts carry versions.
  */
+import type { JobRef } from "../mail/job.ts";
 import type { MessageRecord } from "../mail/record.ts";
 import { FLUSH_EVERY_MS } from "./commit.ts";
 import type { KnownServer } from "./known-server.ts";
@@ -131,8 +132,8 @@ export class Flush {
       const version = messageVersion(found.progress);
       if (found.progress.archived >= version) continue;
       versions.set(found.message.id, version);
-      const hold = (domain: string) => this.#shelf.lines.heldBecause(domain);
-      records.push(toRecord(this.#server.serverId, found.message, found.progress, hold));
+      const why = (ref: JobRef) => this.#shelf.lines.why(ref);
+      records.push(toRecord(this.#server.serverId, found.message, found.progress, why));
     }
     if (records.length === 0) return;
     const suppressed = await this.#needs.record(this.#server.serverId, records);

@@ -112,15 +112,19 @@ export class Lines {
     }
   }
 
-  /** After an attempt that left someone waiting. A success of the domain ends its hold: it takes mail again. */
+  /** After an attempt that left someone waiting. */
   wait(ref: JobRef, dueAt: number): void {
     const place = this.#places.get(keyOf(ref));
     if (place) this.#move(place, "due", dueAt);
   }
 
+  /** A success of the domain: it takes mail again. Twice as much may go as before, until that is no limit any more. */
   release(domain: string): void {
     const line = this.#lines.get(domain);
-    if (line) delete line.hold;
+    if (!line?.hold) return;
+    line.hold.until = 0;
+    line.hold.admit *= 2;
+    if (line.hold.admit >= WINDOW) delete line.hold;
   }
 
   /** The destination takes nothing now: its groups are ready again, but not before `until`. */
@@ -137,13 +141,27 @@ export class Lines {
     this.#prune(hold.domain);
   }
 
-  heldBecause(domain: string): { until: number; reason: string } | undefined {
-    return this.#lines.get(domain)?.hold;
+  /** Why a group waits now, for people; undefined when it waits for its next try, whose reason is its last attempt's. */
+  why(ref: JobRef): { until?: number; reason: string } | undefined {
+    const place = this.#places.get(keyOf(ref));
+    if (!place || place.phase === "due") return undefined;
+    if (place.phase === "claimed") return { reason: "an attempt is under way" };
+    if (place.phase === "handed") return { reason: "in the queue of deliveries" };
+    const hold = this.#lines.get(ref.domain)?.hold;
+    return hold ? { until: hold.until || undefined, reason: hold.reason } : { reason: "about to be queued" };
+  }
+
+  /** Why a domain's mail is held; undefined when it is not. */
+  heldBecause(domain: string): string | undefined {
+    return this.#lines.get(domain)?.hold?.reason;
   }
 
   /** Makes ready what is due and what nobody renewed or claimed in time; returns what has waited too long. */
   lapse(now: number): JobRef[] {
     const overdue: JobRef[] = [];
+    // A hold that has passed, and that nobody waits behind, has nothing more to say.
+    for (const [domain, { hold, ready, out }] of this.#lines)
+      if (hold && hold.until <= now && ready.size === 0 && out === 0) this.#lines.delete(domain);
     for (const place of this.#places.values()) {
       if (place.phase !== "ready" && place.until <= now) this.#move(place, "ready", 0);
       if (place.phase === "ready" && place.giveUpAt <= now) overdue.push(place.ref);
@@ -175,12 +193,7 @@ export class Lines {
 
   #prune(domain: string): void {
     const line = this.#lines.get(domain);
-    if (line && line.ready.size === 0 && line.out === 0 && !this.#anyOf(domain)) this.#lines.delete(domain);
-  }
-
-  /** Only a line without a hold may be forgotten at once; a hold is forgotten when it has passed. */
-  #anyOf(domain: string): boolean {
-    return this.#lines.get(domain)?.hold !== undefined;
+    if (line && line.ready.size === 0 && line.out === 0 && !line.hold) this.#lines.delete(domain);
   }
 
   #leave(place: Place): void {

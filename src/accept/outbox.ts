@@ -165,8 +165,8 @@ export class OutboxObject extends DurableObject implements OutboxPort {
   }
 
   #record(found: Parameters<Shelf["bytes"]>[0]): MessageRecord {
-    const hold = (domain: string) => this.#shelf.lines.heldBecause(domain);
-    return toRecord(this.#server.serverId, found.message, found.progress, hold);
+    const why = (ref: JobRef) => this.#shelf.lines.why(ref);
+    return toRecord(this.#server.serverId, found.message, found.progress, why);
   }
 
   #afterCommit(flushAt: number): void {

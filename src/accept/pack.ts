@@ -3,6 +3,7 @@
  * is one flush of the disk, so what arrives together is stored together. The messages' description never
  * changes; their state does, and is kept apart from it.
  */
+import type { JobRef } from "../mail/job.ts";
 import type {
   Attempt,
   MessageRecord,
@@ -111,24 +112,24 @@ export function messageVersion(progress: MessageProgress): number {
   return version;
 }
 
-/** The message as the archive and the API see it. `hold` gives the reason for which a domain's mail waits. */
+/** The message as the archive and the API see it. `why` says what a group waits for that has no next try of its own. */
 export function toRecord(
   serverId: number,
   message: PackedMessage,
   progress: MessageProgress,
-  hold: (domain: string) => { until: number; reason: string } | undefined,
+  why: (ref: JobRef) => { until?: number; reason: string } | undefined,
 ): MessageRecord {
   const recipients: RecipientRecord[] = [];
   message.groups.forEach((group, g) => {
-    const held = hold(group.domain);
+    const wait = why({ messageId: message.id, domain: group.domain });
     const at = progress.groups[g];
     group.recipients.forEach((email, r) => {
       const of = at?.recipients[r];
       if (!at || !of) return;
       const { state, attempts, bounceType } = of;
       const nextTryAt =
-        state === "waiting" ? Math.max(at.nextTryAt ?? 0, held?.until ?? 0) || undefined : undefined;
-      const reason = of.reason ?? (state === "waiting" ? held?.reason : undefined);
+        state === "waiting" ? Math.max(at.nextTryAt ?? 0, wait?.until ?? 0) || undefined : undefined;
+      const reason = state === "waiting" ? (wait?.reason ?? of.reason) : of.reason;
       recipients.push({ email, state, at: of.at, attempts, bounceType, nextTryAt, reason });
     });
   });

@@ -122,7 +122,7 @@ export function expireGroup(ref: JobRef, shelf: Shelf, now: number): void {
   const found = shelf.find(ref.messageId);
   const group = found?.progress.groups[found.message.groups.findIndex((g) => g.domain === ref.domain)];
   if (found && group) {
-    expire(group, shelf.lines.heldBecause(ref.domain)?.reason ?? "waited too long", now);
+    expire(group, shelf.lines.heldBecause(ref.domain) ?? "waited too long", now);
     shelf.save(found.pack, now);
   }
   shelf.lines.remove(ref);

@@ -74,13 +74,20 @@ describe("lines", () => {
     all.hold({ domain: "dead.example", refs: first, until: 60_000, reason: "connect timed out", admit: 1 });
     expect(ids(all.handOver(1, 2_000))).toEqual(["other"]);
     all.remove(ref("other", "b.example"));
-    expect(all.heldBecause("dead.example")).toMatchObject({ until: 60_000, reason: "connect timed out" });
+    expect(all.why(ref("m500", "dead.example"))).toEqual({ until: 60_000, reason: "connect timed out" });
     expect(all.wakeAt(1)).toBe(60_000);
     // Then one goes as a probe, and the rest wait for how it fares.
     expect(all.handOver(60_000, 2_000)).toHaveLength(1);
     expect(all.handOver(60_000, 2_000)).toEqual([]);
-    all.release("dead.example");
-    expect(all.handOver(60_001, 2_000).length).toBeGreaterThan(500);
+    // Each success lets twice as many go, until the hold is no limit any more.
+    const more: number[] = [];
+    for (let i = 0; i < 12; i++) {
+      all.release("dead.example");
+      more.push(all.handOver(60_001 + i, 2_000).length);
+    }
+    expect(more.slice(0, 4)).toEqual([1, 2, 4, 8]);
+    expect(all.heldBecause("dead.example")).toBeUndefined();
+    expect(more.reduce((a, b) => a + b) + 1).toBe(1_000);
   });
 
   it("take back what the queue refused", () => {
