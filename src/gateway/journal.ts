@@ -8,7 +8,16 @@
  *
  * A dot without a result, read at the start, is an attempt that was cut off where nobody can know how it ended.
  */
-import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import type { EgressResult } from "../mail/egress.ts";
@@ -18,8 +27,8 @@ const KEEP_MS = 15 * 60_000;
 /** Positions kept, about 200 bytes each. At the highest rate this is minutes, and keys come again within one. */
 const MAX_KEPT = 500_000;
 const MAX_FILE_BYTES = 64 * 1024 * 1024;
-/** Half a gigabyte of disk at the most. */
-const MAX_FILES = 8;
+/** On disk in all, as full files. Bytes are counted: each start begins a file, and many starts must not push out what is young. */
+const MAX_FULL_FILES = 8;
 const NAME = /^egress-(\d+)-\d+-\d+\.journal$/;
 
 interface Place {
@@ -35,7 +44,7 @@ export class Journal {
   /** In the order of time, so that the oldest are the first. */
   readonly #results = new Map<string, Place>();
   readonly #dots = new Set<string>();
-  #files: { name: string; at: number }[] = [];
+  #files: { name: string; at: number; bytes: number }[] = [];
   #fd = -1;
   #size = 0;
   #count = 0;
@@ -99,6 +108,8 @@ export class Journal {
       return undefined;
     }
     this.#size += bytes.length;
+    const file = this.#files.at(-1);
+    if (file) file.bytes = this.#size;
     return { file: this.#files.at(-1)?.name ?? "", offset, bytes: bytes.length };
   }
 
@@ -118,19 +129,27 @@ export class Journal {
     const name = `egress-${at}-${process.pid}-${this.#count++}.journal`;
     this.#fd = openSync(join(this.#folder, name), "a", 0o600);
     this.#size = 0;
-    this.#files.push({ name, at });
-    // A file's newest line is as old as the file after it.
-    const isOld = (i: number) =>
-      (this.#files[i + 1]?.at ?? at) < at - KEEP_MS || i < this.#files.length - MAX_FILES;
-    const old = this.#files.filter((_, i) => isOld(i));
-    this.#files = this.#files.filter((_, i) => !isOld(i));
+    this.#files.push({ name, at, bytes: 0 });
+    const newestFirst = this.#files.toReversed();
+    let bytes = 0;
+    const isOld = newestFirst.map((file, i) => {
+      bytes += file.bytes;
+      // A file's newest line is as old as the file after it.
+      return (newestFirst[i - 1]?.at ?? at) < at - KEEP_MS || bytes > MAX_FULL_FILES * this.#maxFileBytes;
+    });
+    const old = newestFirst.filter((_, i) => isOld[i]);
+    this.#files = newestFirst.filter((_, i) => !isOld[i]).toReversed();
     for (const file of old) rmSync(join(this.#folder, file.name), { force: true });
   }
 
   #readBack(): void {
     this.#files = readdirSync(this.#folder)
       .filter((name) => NAME.test(name))
-      .map((name) => ({ name, at: Number(NAME.exec(name)?.[1]) }))
+      .map((name) => ({
+        name,
+        at: Number(NAME.exec(name)?.[1]),
+        bytes: statSync(join(this.#folder, name)).size,
+      }))
       .toSorted((a, b) => a.at - b.at);
     for (const { name } of this.#files) this.#readFile(name);
   }
