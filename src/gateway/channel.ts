@@ -58,10 +58,10 @@ export class Channel {
     if (!this.#ended) this.#socket.write(data);
   }
 
-  /** Writes, and waits until the system has taken it. */
+  /** Writes, and waits until the system has taken it, or a reply came: who refuses in the middle may read no more. */
   async push(data: Buffer, timeoutMs: number): Promise<void> {
     if (this.#ended) throw this.#ended;
-    if (this.#socket.write(data)) return;
+    if (this.#socket.write(data) || this.hasReply()) return;
     await this.#once(this.#socket, "drain", timeoutMs, "the data was not taken");
   }
 
@@ -146,6 +146,7 @@ export class Channel {
         this.#waiter = undefined;
         if (waiter) waiter.resolve(reply);
         else this.#replies.push(reply);
+        if (!waiter) this.#socket.emit("edgepost-reply");
       }
       // Replies that nobody asked for: this is no dialog, and it could go on for ever.
       if (this.#replies.length > 256) throw new NotSmtp("replies that were not asked for");
@@ -160,15 +161,16 @@ export class Channel {
       const timer = setTimeout(() => this.end(`${what} in ${seconds(timeoutMs)}`), Math.max(1, timeoutMs));
       const done = () => {
         clearTimeout(timer);
-        socket.off("edgepost-ended", failed);
+        socket.off(event, done).off("edgepost-reply", done).off("edgepost-ended", failed);
         resolve();
       };
       const failed = () => {
         clearTimeout(timer);
-        socket.off(event, done);
+        socket.off(event, done).off("edgepost-reply", done).off("edgepost-ended", failed);
         reject(this.#ended);
       };
       socket.once(event, done);
+      if (event === "drain") socket.once("edgepost-reply", done);
       socket.once("edgepost-ended", failed);
     });
   }

@@ -10,6 +10,7 @@
  */
 import {
   closeSync,
+  ftruncateSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -99,18 +100,28 @@ export class Journal {
   /** Where it was written; undefined when the disk would not take it, which costs the memory of it and nothing else. */
   #append(text: string | Buffer): Omit<Place, "at"> | undefined {
     const bytes = Buffer.from(text as string);
-    if (this.#size + bytes.length > this.#maxFileBytes) this.#turnPage();
-    const offset = this.#size;
+    let offset = this.#size;
     try {
+      if (offset + bytes.length > this.#maxFileBytes) this.#turnPage();
+      offset = this.#size;
       for (let done = 0; done < bytes.length; ) done += writeSync(this.#fd, bytes, done);
     } catch {
-      this.#turnPage();
+      this.#takeBack();
       return undefined;
     }
     this.#size += bytes.length;
     const file = this.#files.at(-1);
     if (file) file.bytes = this.#size;
     return { file: this.#files.at(-1)?.name ?? "", offset, bytes: bytes.length };
+  }
+
+  /** Of a line that was written in part, nothing stays: the next would run into it. */
+  #takeBack(): void {
+    try {
+      ftruncateSync(this.#fd, this.#size);
+    } catch {
+      // A disk that does not even do this: the mail goes on, and what is read back later is checked line by line.
+    }
   }
 
   #keep(key: string, place: Place): void {
@@ -124,10 +135,12 @@ export class Journal {
   }
 
   #turnPage(): void {
-    if (this.#fd >= 0) closeSync(this.#fd);
     const at = Date.now();
     const name = `egress-${at}-${process.pid}-${this.#count++}.journal`;
-    this.#fd = openSync(join(this.#folder, name), "a", 0o600);
+    const fd = openSync(join(this.#folder, name), "a", 0o600);
+    // Only now: the number of a closed file is soon a socket's.
+    if (this.#fd >= 0) closeSync(this.#fd);
+    this.#fd = fd;
     this.#size = 0;
     this.#files.push({ name, at, bytes: 0 });
     const newestFirst = this.#files.toReversed();

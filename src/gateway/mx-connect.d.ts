@@ -5,15 +5,9 @@ declare module "mx-connect" {
     priority: number;
     A: string[];
     AAAA: string[];
-    /** With MTA-STS: whether the policy allows this host. */
-    policyMatch?: { valid: boolean; testing: boolean; mode: string };
   }
   export interface Delivery {
     mx: MxEntry[];
-  }
-  export interface PolicyCache {
-    get(domain: string): Promise<unknown>;
-    set(domain: string, policy: unknown): Promise<unknown>;
   }
   export interface Options {
     target: string;
@@ -22,8 +16,18 @@ declare module "mx-connect" {
       blockReservedNetworks?: boolean;
       resolveRecords?(name: string, type: string): Promise<unknown[]>;
     };
-    mtaSts?: { enabled: boolean; cache?: PolicyCache; logger?(entry: Record<string, unknown>): void };
     connectHook?(delivery: Delivery, options: unknown, done: (error?: Error) => void): void;
   }
   export default function mxConnect(options: Options): Promise<unknown>;
+}
+
+declare module "mx-connect/lib/tools.js" {
+  const tools: {
+    /** Why an address may not be connected to; false when it may. */
+    isInvalid(
+      delivery: { dnsOptions: { blockLocalAddresses: boolean; blockReservedNetworks: boolean } },
+      address: string,
+    ): string | false;
+  };
+  export default tools;
 }

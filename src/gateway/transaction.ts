@@ -44,7 +44,11 @@ export async function transact(
   try {
     await converse(client, envelope, wire, { onDot, end, progress });
   } catch (error) {
-    if (!(error instanceof ChannelEnded)) throw error;
+    if (!(error instanceof ChannelEnded)) {
+      // A fault of ours, who knows where: this session is not to be gone on with.
+      client.channel.end("a fault");
+      throw error;
+    }
     const { stage, dotSent, lastReply } = progress;
     // After a 421 the server closes; that is its answer to all that was not answered (RFC 5321 §3.8).
     const is421 = lastReply?.code === 421 && !dotSent;
@@ -118,12 +122,15 @@ async function sendData(client: SmtpClient, { bytes }: Wire, { onDot, progress }
   const { channel, timeouts } = client;
   progress.lastReply = undefined;
   let from = 0;
-  if (bytes.length > ONE_WRITE_BYTES) {
-    while (bytes.length - from > CHUNK_BYTES && !channel.hasReply()) {
+  try {
+    while (bytes.length > ONE_WRITE_BYTES && bytes.length - from > CHUNK_BYTES && !channel.hasReply()) {
       const ms = Math.min(timeouts.block, client.deadline - Date.now());
       await channel.push(bytes.subarray(from, from + CHUNK_BYTES), ms);
       from += CHUNK_BYTES;
     }
+  } catch (error) {
+    // It may have said why before it closed.
+    if (!channel.hasReply()) throw error;
   }
   if (channel.hasReply()) {
     // It refuses in the middle. Ending the data properly could not be told from having sent it all.

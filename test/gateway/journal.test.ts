@@ -1,5 +1,6 @@
 /** A key is sent once: while it is worked on, after it ended, and across the death of the process (catalogue A6). */
-import { appendFileSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -174,6 +175,43 @@ describe("a key that is asked about again", () => {
     hold.release();
     expect(await gateway.sendOne("a@good.test", { key: "gone/x/1" })).toMatchObject({ result: "delivered" });
     expect(dots()).toBe(1);
+  });
+});
+
+const mountDisk = () => {
+  const folder = newFolder();
+  const { status } = spawnSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", folder]);
+  return status === 0 ? folder : undefined;
+};
+/** Undefined where file systems can't be mounted. */
+const smallDisk = mountDisk();
+
+describe.skipIf(!smallDisk)("a disk that is full", () => {
+  const folder = smallDisk ?? "";
+  afterAll(() => void spawnSync("umount", [folder]));
+
+  it("stops no mail, and costs only the memory of what was sent then", async () => {
+    await gateway.end("SIGKILL");
+    gateway.env.GATEWAY_STATE = folder;
+    await gateway.start();
+    const before = await gateway.sendOne("a@good.test", { key: "before/x/1" });
+    const filler = join(folder, "filler");
+    appendFileSync(filler, Buffer.alloc(20_000));
+    const send = (i: number) => gateway.sendOne("a@good.test", { key: `full${i}/x/1` });
+    for (let i = 0; i < 80; i++) expect(await send(i)).toMatchObject({ result: "delivered" });
+    // It really was full: the last is not remembered, and asking again sends it again.
+    const dotsBefore = dots();
+    await send(79);
+    expect(dots()).toBe(dotsBefore + 1);
+    rmSync(filler);
+    expect(await gateway.sendOne("a@good.test", { key: "before/x/1" })).toEqual(before);
+    const after = await gateway.sendOne("a@good.test", { key: "after/x/1" });
+    await gateway.end("SIGKILL");
+    await gateway.start();
+    const taken = mx.taken.length;
+    expect(await gateway.sendOne("a@good.test", { key: "before/x/1" })).toEqual(before);
+    expect(await gateway.sendOne("a@good.test", { key: "after/x/1" })).toEqual(after);
+    expect(mx.taken.length).toBe(taken);
   });
 });
 

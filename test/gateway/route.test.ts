@@ -116,6 +116,28 @@ describe("the hosts of a domain", () => {
     expect(outcome.transcript.length).toBe(5);
   });
 
+  it("see our source addresses in turn", async () => {
+    const many = await new GatewayProcess(
+      {
+        EDGEPOST_DNS: dns.server,
+        EDGEPOST_MX_PORT: String(mx.port),
+        GATEWAY_SOURCE_ADDRESSES: "127.0.0.21, 127.0.0.22, ::1",
+      },
+      { idle: 0 },
+    ).start();
+    dns.domain("source.test", [[10, "mx.source.test", "127.0.0.1"]]);
+    const seen: (string | undefined)[] = [];
+    mx.script = {
+      on: (what, { socket }) => {
+        if (what === "(connect)") seen.push(socket.remoteAddress);
+        return undefined;
+      },
+    };
+    for (let i = 0; i < 4; i++) await many.sendOne("a@source.test");
+    expect(seen.toSorted()).toEqual(["127.0.0.21", "127.0.0.21", "127.0.0.22", "127.0.0.22"]);
+    await many.end();
+  });
+
   it("may have IPv6 and IPv4 addresses", async () => {
     dns.domain("both.test", [[10, "mx.both.test", "0000:0000:0000:0000:0000:0000:0000:0001", "127.0.0.1"]]);
     expect(await gateway.sendOne("a@both.test")).toMatchObject({

@@ -35,6 +35,14 @@ export interface Taken {
   isSecure: boolean;
 }
 
+/** A message that is being received. */
+interface Within {
+  from: string;
+  to: string[];
+  chunks: Buffer[];
+  state: "new" | "reading" | "ignored";
+}
+
 const DEFAULTS: Record<string, string> = {
   "(connect)": "220 mx.test ESMTP",
   HELO: "250 mx.test",
@@ -94,34 +102,23 @@ export class ScriptedMx {
   }
 
   #listen(session: Session): void {
-    let pending = Buffer.alloc(0);
-    let within: { from: string; to: string[]; begun: boolean } | undefined;
+    let pending: Buffer = Buffer.alloc(0);
+    let within: Within | undefined;
     let from = "";
     let to: string[] = [];
     session.socket.on("error", () => {});
     session.socket.on("data", (chunk: Buffer) => {
-      pending = Buffer.concat([pending, chunk]);
-      if (!within) this.chunks.push(chunk.toString("latin1"));
+      if (within) within.chunks.push(chunk);
+      else {
+        this.chunks.push(chunk.toString("latin1"));
+        pending = Buffer.concat([pending, chunk]);
+      }
       for (;;) {
         if (within) {
-          if (pending.length === 0) return;
-          if (!within.begun) {
-            within.begun = true;
-            if (this.#instead("(data)", session)) return;
-          }
-          const end = endOfData(pending);
-          if (end < 0) return;
-          const data = unstuffed(pending.subarray(0, end));
-          pending = pending.subarray(end + 3);
-          this.said.push("(message)");
-          const act = this.script.on?.("(message)", session) ?? DEFAULTS["(message)"];
-          if (typeof act === "string" && act.startsWith("2")) {
-            session.count++;
-            this.taken.push({ ...within, data, session: session.number, isSecure: session.isSecure });
-          }
+          const rest = this.#readMessage(within, session);
+          if (!rest) return;
           within = undefined;
-          perform(act as Act, session);
-          continue;
+          pending = rest;
         }
         const end = pending.indexOf("\r\n");
         if (end < 0) return;
@@ -138,9 +135,36 @@ export class ScriptedMx {
         }
         const reply = this.#answer(line, session);
         if (/^RCPT TO:/i.test(line) && reply.startsWith("2")) to.push(/<(.*?)>/.exec(line)?.[1] ?? "");
-        if (/^DATA$/i.test(line) && reply.startsWith("354")) within = { from, to, begun: false };
+        if (/^DATA$/i.test(line) && reply.startsWith("354"))
+          within = { from, to, chunks: pending.length > 0 ? [pending] : [], state: "new" };
       }
     });
+  }
+
+  /** What comes behind the message when it is whole. */
+  #readMessage(within: Within, session: Session): Buffer | undefined {
+    const { chunks, from, to } = within;
+    if (chunks.length === 0 || within.state === "ignored") return undefined;
+    if (within.state === "new") {
+      within.state = this.#instead("(data)", session) ? "ignored" : "reading";
+      if (within.state === "ignored") return undefined;
+    }
+    // The end may lie across chunks; it is looked for from a little before the newest.
+    const before = chunks.length > 2 ? Buffer.concat(chunks.slice(0, -1).slice(-4)).subarray(-4) : undefined;
+    const newest = before ? Buffer.concat([before, chunks.at(-1) as Buffer]) : Buffer.concat(chunks);
+    if (endOfData(newest) < 0) return undefined;
+    const whole = Buffer.concat(chunks);
+    const end = endOfData(whole);
+    if (end < 0) return undefined;
+    this.said.push("(message)");
+    const act = this.script.on?.("(message)", session) ?? DEFAULTS["(message)"] ?? "";
+    if (typeof act === "string" && act.startsWith("2")) {
+      session.count++;
+      const data = unstuffed(whole.subarray(0, end));
+      this.taken.push({ from, to, data, session: session.number, isSecure: session.isSecure });
+    }
+    perform(act, session);
+    return whole.subarray(end + 3);
   }
 
   #answer(what: string, session: Session): string {

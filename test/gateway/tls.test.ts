@@ -2,16 +2,11 @@
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { generate } from "selfsigned";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { certificate, type Pair } from "./certificate.ts";
 import { GatewayProcess } from "./gateway-process.ts";
 import { ScriptedMx } from "./scripted-mx.ts";
 import { TestDns } from "./test-dns.ts";
-
-interface Pair {
-  key: string;
-  cert: string;
-}
 
 let dns: TestDns;
 let mx: ScriptedMx;
@@ -21,26 +16,10 @@ let wrongName: Pair;
 let expired: Pair;
 const folder = mkdtempSync(join(tmpdir(), "edgepost-tls-"));
 
-async function certificate(name: string, notAfterDate: Date): Promise<Pair> {
-  const { private: key, cert } = await generate([{ name: "commonName", value: name }], {
-    keyType: "rsa",
-    keySize: 2048,
-    algorithm: "sha256",
-    notBeforeDate: new Date(Date.now() - 86_400_000 * 10),
-    notAfterDate,
-    extensions: [
-      { name: "basicConstraints", cA: true, critical: true },
-      { name: "subjectAltName", altNames: [{ type: 2, value: name }] },
-    ],
-  });
-  return { key, cert };
-}
-
 beforeAll(async () => {
-  const tomorrow = new Date(Date.now() + 86_400_000);
-  good = await certificate("mx.good.test", tomorrow);
-  wrongName = await certificate("mx.other.test", tomorrow);
-  expired = await certificate("mx.good.test", new Date(Date.now() - 86_400_000));
+  good = await certificate("mx.good.test");
+  wrongName = await certificate("mx.other.test");
+  expired = await certificate("mx.good.test", -1);
   const caFile = join(folder, "ca.pem");
   dns = await new TestDns().listen();
   dns.domain("good.test", [[10, "mx.good.test", "127.0.0.1"]]);
