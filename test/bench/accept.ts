@@ -1,7 +1,7 @@
 /** How fast messages are accepted, durable before the answer, beside the least that this platform allows. */
 
 import { BATCH } from "./mail.ts";
-import { type Figures, Loader, type Summary, summarize } from "./measure.ts";
+import { calm, type Figures, Loader, type Summary, summarize } from "./measure.ts";
 import type { Effort } from "./run.ts";
 import { aim, doubts, HEAD, row, table } from "./table.ts";
 import { startFloor, startProduct, type Target } from "./targets.ts";
@@ -31,6 +31,7 @@ async function measure(target: Target, to: "dead" | "live", cells: Cell[], effor
   const loader = new Loader();
   for (const cell of cells) {
     const { batch, connections } = cell;
+    await calm(target);
     const figures = await loader.run(target, {
       http: target.http,
       token: target.token,

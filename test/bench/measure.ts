@@ -1,4 +1,5 @@
 /** One cell of a table: a load against a target, with what the target's processes and the disk did meanwhile. */
+import { setTimeout as wait } from "node:timers/promises";
 import { BenchChild } from "./child.ts";
 import { type Cost, type Watched, watch } from "./cpu.ts";
 import type { LoadOrder, LoadResult } from "./load.ts";
@@ -47,6 +48,20 @@ export class Loader {
   }
 }
 
+const CALM_CORES = 0.1;
+const CALM_LOOK_MS = 300;
+const CALM_WAIT_MS = 5_000;
+
+/** Waits until a target has done what the cell before left behind, so that each cell pays for its own work; not for ever. */
+export async function calm(target: Watched): Promise<void> {
+  const late = Date.now() + CALM_WAIT_MS;
+  for (let cores = 1; cores > CALM_CORES && Date.now() < late; ) {
+    const used = watch(target);
+    await wait(CALM_LOOK_MS);
+    cores = used().cpuSeconds / (CALM_LOOK_MS / 1_000);
+  }
+}
+
 export function figures(messages: number, seconds: number, cost: Cost): Omit<Figures, "p50" | "p99"> {
   return {
     perSecond: messages / seconds,
@@ -58,7 +73,7 @@ export function figures(messages: number, seconds: number, cost: Cost): Omit<Fig
 }
 
 const middle = (values: number[]): number => {
-  const sorted = [...values].sort((a, b) => a - b);
+  const sorted = values.filter(Number.isFinite).sort((a, b) => a - b);
   const half = sorted.length >> 1;
   const upper = sorted[half] ?? Number.NaN;
   return sorted.length % 2 === 1 ? upper : (upper + (sorted[half - 1] ?? Number.NaN)) / 2;

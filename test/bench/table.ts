@@ -49,15 +49,15 @@ export function aim(what: string, value: number, goal: { least?: number; most?: 
   return `  ${meets && Number.isFinite(value) ? "meets" : "short"}  ${what}: ${short(value)} (aim: ${wanted})`;
 }
 
-/** What makes these figures doubtful, one sentence each. */
+/** What makes these figures doubtful, a line for each that is. */
 export function doubts(named: [string, Summary][]): string[] {
   return named.flatMap(([name, s]) => {
-    const found: string[] = [];
-    if (s.trouble !== "") found.push(`  ${name}: ${s.trouble}`);
+    const noise: string[] = [];
     if (s.foreignCores > NOISY_CORES)
-      found.push(`  noise, ${name}: up to ${short(s.foreignCores)} cores went to something else`);
+      noise.push(`up to ${short(s.foreignCores)} cores went to something else`);
     if (s.highest > s.lowest * WIDE_SPREAD)
-      found.push(`  noise, ${name}: the fastest repeat is ${short(s.highest / s.lowest)} times the slowest`);
-    return found;
+      noise.push(`repeats from ${whole(s.lowest)} to ${whole(s.highest)}`);
+    const lines = noise.length > 0 ? [`  noise, ${name}: ${noise.join("; ")}`] : [];
+    return s.trouble === "" ? lines : [`  ${name}: ${s.trouble}`, ...lines];
   });
 }
