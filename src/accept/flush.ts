@@ -17,6 +17,8 @@ import type { Store } from "./store.ts";
 const MESSAGES_PER_FLUSH = 512;
 const BYTES_PER_FLUSH = 8_000_000;
 const MAX_BACK_OFF_MS = 30_000;
+/** A store that does not answer is a store that is away: an alarm that waits for ever flushes nothing more. */
+const STORE_MS = 30_000;
 
 export class Flush {
   readonly #store: Store;
@@ -78,7 +80,7 @@ export class Flush {
 
   async #attempt(what: string, work: () => Promise<void>): Promise<boolean> {
     try {
-      await work();
+      await within(STORE_MS, work());
       return true;
     } catch (error) {
       this.#needs.log("flush failed", { shard: this.#server.shard, to: what, error: String(error) });
@@ -178,5 +180,17 @@ export class Flush {
         if (found) yield found;
       }
     }
+  }
+}
+
+async function within(ms: number, work: Promise<void>): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms);
+  });
+  try {
+    await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }

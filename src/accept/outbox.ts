@@ -21,6 +21,8 @@ import { Shelf } from "./shelf.ts";
 import { Store } from "./store.ts";
 
 const DAY_MS = 86_400_000;
+/** An alarm comes within moments of its time. */
+const LATE_MS = 5_000;
 /** What lists merge with the archive at most: more is only unflushed when the archive is away. */
 const MAX_PENDING = 5_000;
 
@@ -154,7 +156,8 @@ export class OutboxObject extends DurableObject implements OutboxPort {
     try {
       this.#store.forgetAnswers(now - DAY_MS);
       for (const ref of this.#shelf.lines.lapse(now)) expireGroup(ref, this.#shelf, now);
-      await this.#handOver.run();
+      // Not waited for: a queue that does not answer must not keep the archive waiting.
+      this.ctx.waitUntil(this.#handOver.run());
       await this.#flush.run();
     } catch (error) {
       // A thrown alarm is retried six times and then dropped; ours arms itself again below, for ever.
@@ -182,9 +185,10 @@ export class OutboxObject extends DurableObject implements OutboxPort {
     return Math.min(line, flush);
   }
 
-  /** Setting an alarm costs a row, so only an earlier one is set. */
+  /** Setting an alarm costs a row, so only an earlier one is set; one that should have come is taken for lost. */
   #wakeBy(at: number): void {
-    if (this.#alarmAt !== undefined && this.#alarmAt <= at) return;
+    const isAhead = this.#alarmAt !== undefined && this.#alarmAt > this.#needs.now() - LATE_MS;
+    if (isAhead && (this.#alarmAt as number) <= at) return;
     this.#alarmAt = at;
     this.ctx.storage.setAlarm(at);
   }
