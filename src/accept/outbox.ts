@@ -21,6 +21,8 @@ import { Shelf } from "./shelf.ts";
 import { Store } from "./store.ts";
 
 const DAY_MS = 86_400_000;
+/** Finding old answers reads them all. */
+const FORGET_EVERY_MS = 3_600_000;
 /** An alarm comes within moments of its time. */
 const LATE_MS = 5_000;
 /** What lists merge with the archive at most: more is only unflushed when the archive is away. */
@@ -48,6 +50,7 @@ export class OutboxObject extends DurableObject implements OutboxPort {
   readonly #flush: Flush;
   readonly #server: KnownServer;
   #alarmAt: number | undefined;
+  #forgotAt = 0;
 
   constructor(ctx: DurableObjectState, env: object, needs: OutboxNeeds) {
     super(ctx, env);
@@ -154,7 +157,10 @@ export class OutboxObject extends DurableObject implements OutboxPort {
     this.#alarmAt = undefined;
     const now = this.#needs.now();
     try {
-      this.#store.forgetAnswers(now - DAY_MS);
+      if (now - this.#forgotAt > FORGET_EVERY_MS) {
+        this.#forgotAt = now;
+        this.#store.forgetAnswers(now - DAY_MS);
+      }
       for (const ref of this.#shelf.lines.lapse(now)) expireGroup(ref, this.#shelf, now);
       // Not waited for: a queue that does not answer must not keep the archive waiting.
       this.ctx.waitUntil(this.#handOver.run());

@@ -7,7 +7,16 @@ export interface HealthNeeds {
   ledgers(): Promise<LedgerReport[]>;
 }
 
-const COUNTED = ["accepted", "waiting", "delivered", "bounced", "expired", "suppressed", "cancelled", "drift"] as const;
+const COUNTED = [
+  "accepted",
+  "waiting",
+  "delivered",
+  "bounced",
+  "expired",
+  "suppressed",
+  "cancelled",
+  "drift",
+] as const;
 
 /**
  * Counts are recipients: `accepted` = `waiting` + `delivered` + `bounced` + `expired` + `suppressed` + `cancelled`, and `drift`

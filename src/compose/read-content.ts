@@ -25,7 +25,11 @@ export async function readContent(raw: Uint8Array): Promise<Content> {
   }
 }
 
-/** In characters, so never less than 1 MB of bytes; none is cut in two. */
-function shorten(text: string): string {
+/**
+ * Without the line end that every body is sent with, whether its sender wrote one or not. In characters, so never less than 1 MB of
+ * bytes; none is cut in two.
+ */
+function shorten(sent: string): string {
+  const text = sent.replace(/\r?\n$/, "");
   return text.length > MAX_SHOWN ? text.slice(0, MAX_SHOWN).toWellFormed() : text;
 }

@@ -3,7 +3,7 @@
  * read often lies in R2. Rows written are what D1 bills, so a message costs one row here and each recipient one more, with no
  * secondary index: ids sort by time, and both keys begin with the server. Writer: archive/write.ts, called by track/record.ts.
  */
-import { integer, primaryKey, sqliteTable, text, index, uniqueIndex } from "drizzle-orm/sqlite-core";
+import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
 import type { MessageSummary, RecipientRecord } from "../mail/record.ts";
 
 export const messages = sqliteTable(

@@ -2,7 +2,7 @@
  * The directory: accounts, servers and what belongs to them. Small, read often, its own database.
  * Each table names its one writer.
  */
-import { integer, primaryKey, sqliteTable, text, index } from "drizzle-orm/sqlite-core";
+import { index, integer, primaryKey, sqliteTable, text } from "drizzle-orm/sqlite-core";
 import type { TransportName } from "../mail/outcome.ts";
 
 /** Writer: accounts/. */
