@@ -17,6 +17,8 @@ import type { Store } from "./store.ts";
 const MESSAGES_PER_FLUSH = 512;
 const BYTES_PER_FLUSH = 8_000_000;
 const MAX_BACK_OFF_MS = 30_000;
+/** A signature takes half a millisecond of the one thread, in which nothing is accepted: callers get their turn between. */
+const SIGNED_PER_TURN = 8;
 /** A store that does not answer is a store that is away: an alarm that waits for ever flushes nothing more. */
 const STORE_MS = 30_000;
 
@@ -102,7 +104,9 @@ export class Flush {
     const policy = await this.#server.policy();
     if (!policy) throw new Error("the server is not known");
     const segment = new Segment(this.#server.shard, missing[0] as Found);
+    let signed = 0;
     for (const { message, progress, pack } of missing) {
+      if (!progress.signature && ++signed % SIGNED_PER_TURN === 0) await scheduler.wait(0);
       const raw =
         "large" in message.body
           ? await this.#needs.getObject(message.body.large)
