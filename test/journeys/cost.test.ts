@@ -69,7 +69,7 @@ function dollarsPerMillion(of: Counts, messages: number): number {
 
 /** A row of the README's table: "| D1 rows written | 2.0 | 2.0 |". */
 function claimed(label: string): number[] {
-  const row = README.split("\n").find((line) => line.startsWith(`| ${label} |`));
+  const row = README.split("\n").find((line) => line.split("|")[1]?.trim() === label);
   return (row ?? "")
     .split("|")
     .slice(2, 4)
