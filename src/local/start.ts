@@ -14,7 +14,7 @@ import { type Seeded, seed } from "./seed.ts";
 import { LocalWorker } from "./workerd.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
-const WATCH_MS = 100;
+const WATCH_MS = 50;
 /** The platform's cron has this as its shortest interval. */
 const CRON_MS = 60_000;
 const DOMAIN = "example.com";
@@ -133,8 +133,7 @@ async function main(): Promise<void> {
   for (;;) {
     await new Promise((done) => setTimeout(done, WATCH_MS));
     if (stopping || worker.isRunning()) continue;
-    await worker.stop();
-    await worker.start();
+    await worker.restart();
     tell();
     await sweep(worker);
   }

@@ -50,9 +50,8 @@ export async function bundle(entry: string): Promise<string> {
     target: "es2024",
     conditions: ["workerd", "worker", "browser"],
     external: ["cloudflare:*", "node:*"],
+    // No source map: it doubles the time until a killed workerd is back.
     logLevel: "silent",
-    sourcemap: "inline",
-    banner: { js: "" },
   });
   return result.outputFiles[0]?.text ?? "";
 }
@@ -104,6 +103,13 @@ export class LocalWorker {
       // ESRCH: there is no such process, which is what was asked.
       return false;
     }
+  }
+
+  /** After workerd was killed: the new one does not wait until what is left of the old is cleared away. */
+  async restart(): Promise<void> {
+    const old = this.#miniflare;
+    void old?.dispose().catch(() => undefined);
+    await this.start();
   }
 
   async stop(): Promise<void> {
