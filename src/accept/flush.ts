@@ -1,7 +1,7 @@
 /**
  * Takes what was accepted, and what became of it, to R2 and D1, in batches. The two are independent: each message remembers
  * which it has reached, and a pack is deleted when both have all of it and every recipient is final. Running twice
- * changes nothing: a segment's key is its first pack and its content only ever grows at the end, facts carry versions.
+ * changes nothing: a segment's key says which messages it holds, and facts carry versions.
  */
 import type { JobRef } from "../mail/job.ts";
 import type { MessageRecord } from "../mail/record.ts";
@@ -103,7 +103,7 @@ export class Flush {
     if (missing.length === 0) return;
     const policy = await this.#server.policy();
     if (!policy) throw new Error("the server is not known");
-    const segment = new Segment(this.#server.shard, missing[0] as Found);
+    const segment = new Segment(this.#server.shard, missing);
     let signed = 0;
     for (const { message, progress, pack } of missing) {
       if (!progress.signature && ++signed % SIGNED_PER_TURN === 0) await scheduler.wait(0);
