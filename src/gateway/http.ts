@@ -5,8 +5,9 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { z } from "zod";
-import { decodeFrames } from "../mail/egress.ts";
-import type { Egress } from "./egress.ts";
+import { MAX_MESSAGE_BYTES } from "../mail/egress.ts";
+import { decodeFrames } from "../mail/frame.ts";
+import type { Egress } from "./egress/egress.ts";
 import type { Metrics } from "./metrics.ts";
 
 export interface HttpNeeds {
@@ -81,14 +82,14 @@ class Doors {
     if (this.#bytesInHand > MAX_BYTES_IN_HAND) return answer(response, 503, "too much in hand\n");
     const work: Promise<void>[] = [];
     try {
-      for await (const { consignment, message } of decodeFrames(request)) {
-        const parsed = ConsignmentShape.parse(consignment);
+      for await (const { header, body } of decodeFrames(request, MAX_MESSAGE_BYTES)) {
+        const parsed = ConsignmentShape.parse(header);
         // A gateway answers before it works: the requester waits for the header only seconds.
         if (work.length === 0) {
           response.writeHead(200, { "content-type": "application/x-ndjson" });
           response.flushHeaders();
         }
-        work.push(this.#one(parsed, message, response));
+        work.push(this.#one(parsed, body, response));
       }
     } catch (error) {
       this.#needs.log("egress request refused", { error: String(error).slice(0, 300), frames: work.length });

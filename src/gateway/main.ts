@@ -6,9 +6,9 @@
 import type { AddressInfo } from "node:net";
 import pino from "pino";
 import { type Config, readConfig } from "./config.ts";
-import { Egress } from "./egress.ts";
+import { Egress } from "./egress/egress.ts";
+import { Journal } from "./egress/journal.ts";
 import { newHttpServer } from "./http.ts";
-import { Journal } from "./journal.ts";
 import { newMetrics } from "./metrics.ts";
 
 function main(): void {

@@ -9,7 +9,8 @@ import type { AddressInfo } from "node:net";
 import { resolve } from "node:path";
 import { build } from "esbuild";
 import { Miniflare } from "miniflare";
-import { type Consignment, decodeFrames } from "../../src/mail/egress.ts";
+import { type Consignment, MAX_MESSAGE_BYTES } from "../../src/mail/egress.ts";
+import { decodeFrames } from "../../src/mail/frame.ts";
 import { CLAIM_MS, type Hold, type JobRef, type Settlement } from "../../src/mail/job.ts";
 import type { Outcome, TransportName } from "../../src/mail/outcome.ts";
 
@@ -190,8 +191,8 @@ export class ScriptedGateway {
     response.flushHeaders();
     const work: Promise<void>[] = [];
     try {
-      for await (const { consignment, message } of decodeFrames(request))
-        work.push(this.#one(consignment, new TextDecoder().decode(message), response));
+      for await (const { header, body } of decodeFrames(request, MAX_MESSAGE_BYTES))
+        work.push(this.#one(header as Consignment, new TextDecoder().decode(body), response));
       await Promise.all(work);
       response.end();
     } catch {

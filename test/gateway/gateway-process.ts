@@ -3,7 +3,8 @@ import { type ChildProcess, fork } from "node:child_process";
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { type Consignment, type EgressResult, encodeFrame } from "../../src/mail/egress.ts";
+import type { Consignment, EgressResult } from "../../src/mail/egress.ts";
+import { encodeFrame } from "../../src/mail/frame.ts";
 import type { Outcome } from "../../src/mail/outcome.ts";
 
 export const SECRET = "a secret for the tests";

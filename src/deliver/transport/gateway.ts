@@ -3,7 +3,8 @@
  * request, and results are taken as they come, so a slow mail server delays nobody. A domain always asks the same gateway
  * first: that one's journal knows what became of an attempt which a dead consumer began.
  */
-import { type Consignment, type EgressResult, encodeFrame } from "../../mail/egress.ts";
+import type { Consignment, EgressResult } from "../../mail/egress.ts";
+import { encodeFrame } from "../../mail/frame.ts";
 import type { Outcome } from "../../mail/outcome.ts";
 import { readLines } from "./ndjson.ts";
 import { alike, type Parcel, type Transport } from "./transport.ts";

@@ -3,13 +3,13 @@
  * a message may be sent twice: a process that dies between the final dot and the journal's line (counted as cut off), and a
  * reply that is lost after the dot (its outcome says `uncertain`, and the Worker tries again later).
  */
-import type { Consignment, EgressResult } from "../mail/egress.ts";
-import type { Outcome } from "../mail/outcome.ts";
-import { noReply } from "../smtp/reply-text.ts";
+import type { Consignment, EgressResult } from "../../mail/egress.ts";
+import type { Outcome } from "../../mail/outcome.ts";
+import { noReply } from "../../smtp/reply-text.ts";
+import type { Config } from "../config.ts";
+import type { Metrics } from "../metrics.ts";
 import { attempt } from "./attempt.ts";
-import type { Config } from "./config.ts";
 import type { Journal } from "./journal.ts";
-import type { Metrics } from "./metrics.ts";
 import { Pool } from "./pool.ts";
 import { Routes } from "./route.ts";
 import type { SmtpClient } from "./smtp-client.ts";

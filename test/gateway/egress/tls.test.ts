@@ -3,10 +3,10 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { certificate, type Pair } from "./certificate.ts";
-import { GatewayProcess } from "./gateway-process.ts";
-import { ScriptedMx } from "./scripted-mx.ts";
-import { TestDns } from "./test-dns.ts";
+import { certificate, type Pair } from "../certificate.ts";
+import { GatewayProcess } from "../gateway-process.ts";
+import { ScriptedMx } from "../scripted-mx.ts";
+import { TestDns } from "../test-dns.ts";
 
 let dns: TestDns;
 let mx: ScriptedMx;

@@ -4,10 +4,10 @@
  * (RFC 1047).
  */
 
-import type { Reply } from "../mail/reply.ts";
-import type { Stage } from "../smtp/meaning.ts";
-import { noReply } from "../smtp/reply-text.ts";
-import { exchange } from "../smtp/transcript.ts";
+import type { Reply } from "../../mail/reply.ts";
+import type { Stage } from "../../smtp/meaning.ts";
+import { noReply } from "../../smtp/reply-text.ts";
+import { exchange } from "../../smtp/transcript.ts";
 import { ChannelEnded } from "./channel.ts";
 import type { Ending, Envelope, SmtpClient } from "./smtp-client.ts";
 import type { Wire } from "./wire.ts";

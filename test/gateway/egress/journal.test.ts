@@ -4,11 +4,11 @@ import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFi
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { Journal } from "../../src/gateway/journal.ts";
-import type { EgressResult } from "../../src/mail/egress.ts";
-import { frame, GatewayProcess, MESSAGE } from "./gateway-process.ts";
-import { ScriptedMx } from "./scripted-mx.ts";
-import { TestDns } from "./test-dns.ts";
+import { Journal } from "../../../src/gateway/egress/journal.ts";
+import type { EgressResult } from "../../../src/mail/egress.ts";
+import { frame, GatewayProcess, MESSAGE } from "../gateway-process.ts";
+import { ScriptedMx } from "../scripted-mx.ts";
+import { TestDns } from "../test-dns.ts";
 
 const newFolder = () => mkdtempSync(join(tmpdir(), "edgepost-journal-"));
 const resultOf = (key: string, reason = "") => ({ key, outcomes: [{ reason }] }) as unknown as EgressResult;

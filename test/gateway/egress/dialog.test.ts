@@ -1,8 +1,8 @@
 /** What goes over the wire, and what is made of each answer: catalogue D2 to D6 and D12. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { GatewayProcess, MESSAGE } from "./gateway-process.ts";
-import { type Script, ScriptedMx, type Session } from "./scripted-mx.ts";
-import { TestDns } from "./test-dns.ts";
+import { GatewayProcess, MESSAGE } from "../gateway-process.ts";
+import { type Script, ScriptedMx, type Session } from "../scripted-mx.ts";
+import { TestDns } from "../test-dns.ts";
 
 let dns: TestDns;
 let mx: ScriptedMx;

@@ -5,10 +5,10 @@ import { createServer, type Server } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { certificate, type Pair } from "./certificate.ts";
-import { GatewayProcess } from "./gateway-process.ts";
-import { ScriptedMx } from "./scripted-mx.ts";
-import { TestDns } from "./test-dns.ts";
+import { certificate, type Pair } from "../certificate.ts";
+import { GatewayProcess } from "../gateway-process.ts";
+import { ScriptedMx } from "../scripted-mx.ts";
+import { TestDns } from "../test-dns.ts";
 
 const POLICY_ADDRESS = "127.0.0.8";
 let policy = "";

@@ -2,8 +2,8 @@
  * Turns the bytes of an SMTP server into replies, whatever they are: split anywhere, endless, or not SMTP at all. Lines are
  * cut and counted, so that a hostile server costs a bounded amount of memory (RFC 5321 §4.5.3.1.5 allows 512 octets a line).
  */
-import type { Reply } from "../mail/reply.ts";
-import { toReply } from "../smtp/reply-text.ts";
+import type { Reply } from "../../mail/reply.ts";
+import { toReply } from "../../smtp/reply-text.ts";
 
 /** Real lines that break the limit of 512 are a few hundred longer; the rest of a longer one is dropped. */
 const MAX_LINE_BYTES = 2_048;

@@ -1,9 +1,9 @@
 /** Which hosts are asked, in which order, and when none is: catalogue D2, D8 to D11. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { candidatesOf } from "../../src/gateway/attempt.ts";
-import { GatewayProcess } from "./gateway-process.ts";
-import { ScriptedMx } from "./scripted-mx.ts";
-import { TestDns } from "./test-dns.ts";
+import { candidatesOf } from "../../../src/gateway/egress/attempt.ts";
+import { GatewayProcess } from "../gateway-process.ts";
+import { ScriptedMx } from "../scripted-mx.ts";
+import { TestDns } from "../test-dns.ts";
 
 let dns: TestDns;
 let mx: ScriptedMx;

@@ -5,10 +5,10 @@
  */
 import { Resolver } from "node:dns/promises";
 import mxConnect, { type MxEntry, type Options } from "mx-connect";
-import type { Reply } from "../mail/reply.ts";
-import type { Meaning } from "../smtp/meaning.ts";
-import { noReply } from "../smtp/reply-text.ts";
-import type { Config } from "./config.ts";
+import type { Reply } from "../../mail/reply.ts";
+import type { Meaning } from "../../smtp/meaning.ts";
+import { noReply } from "../../smtp/reply-text.ts";
+import type { Config } from "../config.ts";
 import { isAllowed, type MtaStsPolicy, Policies } from "./mta-sts.ts";
 
 export interface MxHost {

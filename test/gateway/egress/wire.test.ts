@@ -1,9 +1,9 @@
 /** Dot-stuffing against its definition, and replies out of bytes that are split anywhere. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { readExtensions } from "../../src/gateway/extensions.ts";
-import { NotSmtp, ReplyReader } from "../../src/gateway/reply-reader.ts";
-import { toWire } from "../../src/gateway/wire.ts";
+import { readExtensions } from "../../../src/gateway/egress/extensions.ts";
+import { NotSmtp, ReplyReader } from "../../../src/gateway/egress/reply-reader.ts";
+import { toWire } from "../../../src/gateway/egress/wire.ts";
 
 const piece = fc.constantFrom("\r\n", "\r\n.", ".", "..", "a", "text", "\r", "\n", "ü", "\0");
 

@@ -21,7 +21,7 @@ import {
 } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
-import type { EgressResult } from "../mail/egress.ts";
+import type { EgressResult } from "../../mail/egress.ts";
 
 /** Long past the time at which a claim lapses and the same key comes again. */
 const KEEP_MS = 15 * 60_000;

@@ -5,13 +5,13 @@
  * after the final dot. All four are what an outcome is made of.
  */
 import type { SecureContext } from "node:tls";
-import type { NextHop } from "../mail/outcome.ts";
-import type { Exchange, Reply } from "../mail/reply.ts";
-import type { Stage } from "../smtp/meaning.ts";
-import { noReply } from "../smtp/reply-text.ts";
-import { exchange } from "../smtp/transcript.ts";
+import type { NextHop } from "../../mail/outcome.ts";
+import type { Exchange, Reply } from "../../mail/reply.ts";
+import type { Stage } from "../../smtp/meaning.ts";
+import { noReply } from "../../smtp/reply-text.ts";
+import { exchange } from "../../smtp/transcript.ts";
+import type { Timeouts } from "../config.ts";
 import { Channel, ChannelEnded, type Target } from "./channel.ts";
-import type { Timeouts } from "./config.ts";
 import { type Extensions, NO_EXTENSIONS, readExtensions } from "./extensions.ts";
 import { transact } from "./transaction.ts";
 import type { Wire } from "./wire.ts";

@@ -4,13 +4,13 @@
  */
 import { isIPv6 } from "node:net";
 import type { SecureContext } from "node:tls";
-import type { Consignment } from "../mail/egress.ts";
-import type { NextHop, Outcome } from "../mail/outcome.ts";
-import type { Exchange, Reply } from "../mail/reply.ts";
-import { type Meaning, meaning, type Stage } from "../smtp/meaning.ts";
-import { noReply } from "../smtp/reply-text.ts";
-import { exchange, transcriptFor } from "../smtp/transcript.ts";
-import type { Config } from "./config.ts";
+import type { Consignment } from "../../mail/egress.ts";
+import type { NextHop, Outcome } from "../../mail/outcome.ts";
+import type { Exchange, Reply } from "../../mail/reply.ts";
+import { type Meaning, meaning, type Stage } from "../../smtp/meaning.ts";
+import { noReply } from "../../smtp/reply-text.ts";
+import { exchange, transcriptFor } from "../../smtp/transcript.ts";
+import type { Config } from "../config.ts";
 import type { Pool } from "./pool.ts";
 import type { MxHost, Routes } from "./route.ts";
 import { type Ending, SessionFailed, SmtpClient, type TlsWish } from "./smtp-client.ts";
