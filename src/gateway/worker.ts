@@ -40,7 +40,7 @@ export class Worker {
     const { bytes, type, ms } = what;
     return new Promise((resolve, reject) => {
       const open = this.#url.protocol === "https:" ? httpsRequest : httpRequest;
-      const request = open(new URL(path, this.#url), {
+      const request = open(new URL(path, this.#url).href, {
         agent: this.#agent,
         method: bytes ? "POST" : "GET",
         headers: {
