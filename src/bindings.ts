@@ -2,12 +2,14 @@
  * The only reader of Env: makes, from the deployment's bindings, the few ports that each stage asks for. Nothing here decides
  * anything.
  */
-import { type AcceptNeeds, accept } from "./accept/accept.ts";
+import { type AcceptNeeds, accept, acceptBatch } from "./accept/accept.ts";
 import type { OutboxNeeds } from "./accept/needs.ts";
 import type { LedgerReport, OutboxObject } from "./accept/outbox.ts";
 import { loadPolicy, type ServerPolicy } from "./accounts/policy.ts";
 import { PolicyCache } from "./accounts/policy-cache.ts";
 import { openKeys } from "./accounts/signing-keys.ts";
+import { checkLogin } from "./accounts/smtp-tokens.ts";
+import { serverIdOf } from "./accounts/token.ts";
 import type { ApiNeeds } from "./api/app.ts";
 import { sign } from "./compose/sign.ts";
 import type { DeliverNeeds } from "./deliver/consume.ts";
@@ -17,10 +19,14 @@ import type { Gateway } from "./deliver/transport/gateway.ts";
 import { gatewayTransport } from "./deliver/transport/gateway.ts";
 import { sandboxTransport } from "./deliver/transport/sandbox.ts";
 import { type SmarthostConfig, smarthostTransport } from "./deliver/transport/smarthost.ts";
+import type { AuthAnswer } from "./mail/ingress.ts";
 import type { DeliveryJob } from "./mail/job.ts";
 import { parseMessageId, parseShardName, type Region, shardName } from "./mail/message-id.ts";
 import { formatReturnPath, returnPathKey } from "./mail/return-path.ts";
 import { regionOf, shardsFor } from "./mail/shards.ts";
+import type { EmailRoutingNeeds } from "./receive/email-routing.ts";
+import { isOwnAddress, type OwnAddressNeeds, ownDomains } from "./receive/own-address.ts";
+import { receive } from "./receive/receive.ts";
 import { suppressionChanges } from "./suppress/list.ts";
 import { record } from "./track/record.ts";
 
@@ -67,6 +73,11 @@ export async function objectBytes(
 
 let pathKey: CryptoKey | undefined;
 
+async function pathKeyOf(env: Env): Promise<CryptoKey> {
+  pathKey ??= await returnPathKey(env.EDGEPOST_SECRET);
+  return pathKey;
+}
+
 export function outboxNeeds(env: Env): OutboxNeeds {
   return {
     now: Date.now,
@@ -100,8 +111,7 @@ export function outboxNeeds(env: Env): OutboxNeeds {
       return keys.length > 0 ? sign(bytes, keys, message.acceptedAt) : "";
     },
     async returnPath(messageId, domain) {
-      pathKey ??= await returnPathKey(env.EDGEPOST_SECRET);
-      return formatReturnPath(pathKey, messageId, domain);
+      return formatReturnPath(await pathKeyOf(env), messageId, domain);
     },
   };
 }
@@ -193,10 +203,52 @@ export function apiNeeds(env: Env): ApiNeeds {
       const shards = await shardNames(env, serverId);
       await Promise.all(shards.map((shard) => outboxOf(env, shard).changeSuppressions(changes)));
     },
+    async policyChanged(serverId) {
+      policies.forget(serverId);
+      const shards = await shardNamesNear(env, serverId, "local");
+      const told = await Promise.allSettled(shards.map((shard) => outboxOf(env, shard).policyChanged()));
+      // One that is away reads its policy anew by itself before long.
+      for (const result of told)
+        if (result.status === "rejected") log("outbox not told", { serverId, error: String(result.reason) });
+    },
+    gatewaySecret: env.GATEWAY_SECRET,
+    mailDomain: env.MAIL_DOMAIN,
+    async login({ user, password }, request): Promise<AuthAnswer> {
+      const region = regionOfRequest(request);
+      const serverId = serverIdOf(user);
+      const policy = serverId === undefined ? undefined : await policies.fresh(serverId, region);
+      const answer = await checkLogin(policy, user, password);
+      if (!policy || !answer.ok) return { refused: answer.ok ? "" : answer.why };
+      const shards = gate.shardsPerRegion;
+      const { stream } = answer;
+      return {
+        account: { serverId: policy.serverId, ...(stream === undefined ? {} : { stream }), region, shards },
+      };
+    },
+    ownDomains: () => ownDomains(ownAddressNeeds(env)),
+    isOwnAddress: (address) => isOwnAddress(address, ownAddressNeeds(env)),
+    policy: (serverId, request) => policies.byServer(serverId, regionOfRequest(request)),
+    acceptBatch: (policy, batch) => acceptBatch(policy, batch, gate),
+    receive: (key, { envelope, remoteAddress, session }, bytes) =>
+      receive(
+        key,
+        { v: 1, envelope, via: "gateway", remoteAddress, session, receivedAt: Date.now() },
+        bytes,
+        gate,
+      ),
     async ledgers(): Promise<LedgerReport[]> {
       return Promise.all((await shardNames(env)).map((shard) => outboxOf(env, shard).ledger()));
     },
   };
+}
+
+function ownAddressNeeds(env: Env): OwnAddressNeeds {
+  return { directory: env.DIRECTORY, returnPathKey: () => pathKeyOf(env), mailDomain: env.MAIL_DOMAIN };
+}
+
+export function emailRoutingNeeds(env: Env): EmailRoutingNeeds {
+  const { putObject, now } = acceptNeeds(env);
+  return { ...ownAddressNeeds(env), putObject, now, newId: () => crypto.randomUUID() };
 }
 
 export function destinationNeeds(_env: Env): DestinationNeeds {

@@ -6,6 +6,7 @@ import {
   deliverNeeds,
   destinationNeeds,
   type Env,
+  emailRoutingNeeds,
   log,
   outboxNeeds,
   sweepAll,
@@ -13,6 +14,7 @@ import {
 import { deliver } from "./deliver/consume.ts";
 import { DestinationObject } from "./deliver/destination.ts";
 import type { DeliveryJob } from "./mail/job.ts";
+import { receiveRouted } from "./receive/email-routing.ts";
 
 export class Outbox extends OutboxObject {
   constructor(ctx: DurableObjectState, env: Env) {
@@ -42,6 +44,8 @@ export default {
     }
     await deliver(batch.messages, deliverNeeds(env, ctx));
   },
+
+  email: (message, env) => receiveRouted(message, emailRoutingNeeds(env)),
 
   async scheduled(_controller, env) {
     await sweepAll(env);

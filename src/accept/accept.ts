@@ -6,7 +6,7 @@ import type { ServerPolicy } from "../accounts/policy.ts";
 import { compose } from "../compose/compose.ts";
 import type { Accepted } from "../mail/accepted.ts";
 import type { Submission } from "../mail/message.ts";
-import { formatMessageId, type Shard, shardName } from "../mail/message-id.ts";
+import { formatMessageId, parseMessageId, type Shard, shardName } from "../mail/message-id.ts";
 import { shardsFor } from "../mail/shards.ts";
 import type { AcceptReply, AcceptRequest } from "./needs.ts";
 import type { Group, PackedMessage } from "./pack.ts";
@@ -63,6 +63,52 @@ export async function accept(
   return { kind: "unavailable", retryAfterSeconds: 2 };
 }
 
+/** A message as its client made it, by SMTP: its id, its bytes as they are to be sent, and what is known of it. */
+export interface ClientMessage extends Described {
+  /** Names the Outbox, which is the same for all of a batch. */
+  messageId: string;
+  bytes: Uint8Array;
+  /** Bare addresses, as in the envelope. */
+  recipients: string[];
+  refusal?: string;
+}
+
+/**
+ * Accepts all of a batch, once for its key, in the Outbox that the MessageIDs name: no other is tried, since that one may have
+ * them already. False when it is not known to have them: the same batch is to be sent again.
+ */
+export async function acceptBatch(
+  policy: ServerPolicy,
+  batch: { key: string; refuseInactive: string; messages: ClientMessage[] },
+  needs: AcceptNeeds,
+): Promise<boolean> {
+  const { key, refuseInactive, messages } = batch;
+  const first = messages[0]?.messageId ?? "";
+  const place = parseMessageId(first);
+  if (!place) throw new Error(`not a MessageID of ours: ${first}`);
+  const shard = shardName(policy.serverId, place);
+  try {
+    const packed = await Promise.all(messages.map((m) => packClientMessage(policy, m, needs)));
+    const idempotency = { key, bodyHash: `${messages.length}/${first}` };
+    const request: AcceptRequest = { shard, messages: packed, idempotency, refuseInactive };
+    const reply = await needs.outbox(shard, place.region).accept(request);
+    if (reply.kind === "accepted") return true;
+    needs.log("batch not accepted", { shard, key, why: reply.kind });
+  } catch (error) {
+    needs.log("outbox failed", { shard, key, error: String(error) });
+  }
+  return false;
+}
+
+async function packClientMessage(policy: ServerPolicy, message: ClientMessage, needs: AcceptNeeds) {
+  const { messageId: id, bytes, refusal } = message;
+  // The id has the time at which the gateway took it; the time that is left for delivery begins now.
+  const acceptedAt = parseMessageId(id)?.acceptedAt ?? needs.now();
+  const described = describe(policy, message, { id, acceptedAt, mailDomain: needs.mailDomain });
+  const giveUpAt = described.giveUpAt + Math.max(0, needs.now() - acceptedAt);
+  return stored({ ...described, giveUpAt, ...(refusal === undefined ? {} : { refusal }) }, bytes, needs);
+}
+
 async function pack(
   policy: ServerPolicy,
   submission: Submission,
@@ -72,25 +118,50 @@ async function pack(
   const acceptedAt = needs.now();
   const id = formatMessageId({ ...shard, acceptedAt }, needs.randomBytes(8));
   const bytes = compose(submission, { messageId: id, acceptedAt, messageIdDomain: needs.mailDomain });
-  const message = describe(policy, submission, { id, acceptedAt, mailDomain: needs.mailDomain });
+  const { to, cc, bcc, headers } = submission;
+  const described: Described & { recipients: string[] } = {
+    ...submission,
+    recipients: [...to, ...cc, ...bcc].map((m) => m.email),
+    attachments: submission.attachments.map((a) => a.name),
+    bounceType: headers.find((h) => h.name.toLowerCase() === "x-pm-bounce-type")?.value ?? "",
+  };
+  return stored(describe(policy, described, { id, acceptedAt, mailDomain: needs.mailDomain }), bytes, needs);
+}
+
+/** What is too large for a row lies in R2 before it is accepted. */
+async function stored(
+  message: Omit<PackedMessage, "body">,
+  bytes: Uint8Array,
+  needs: AcceptNeeds,
+): Promise<AcceptRequest["messages"][number]> {
   if (bytes.length <= LARGE_BYTES) return { message, body: bytes };
-  const large = `large/${new Date(acceptedAt).toISOString().slice(0, 10)}/${id}`;
+  const large = `large/${new Date(message.acceptedAt).toISOString().slice(0, 10)}/${message.id}`;
   await needs.putObject(large, bytes);
   return { message, body: { large, length: bytes.length } };
 }
 
+/** What is the same of every message, whoever composed it. */
+export interface Described
+  extends Pick<
+    Submission,
+    "from" | "to" | "cc" | "bcc" | "stream" | "subject" | "tag" | "metadata" | "trackOpens" | "trackLinks"
+  > {
+  /** File names. */
+  attachments: string[];
+  bounceType: string;
+}
+
 function describe(
   policy: ServerPolicy,
-  submission: Submission,
+  described: Described & { recipients: string[] },
   ids: { id: string; acceptedAt: number; mailDomain: string },
 ): Omit<PackedMessage, "body"> {
-  const { from, to, cc, bcc, stream, subject, tag, metadata, trackOpens, trackLinks } = submission;
-  const recipients = [...new Set([...to, ...cc, ...bcc].map((m) => m.email.toLowerCase()))];
+  const { from, to, cc, bcc, stream, subject, tag, metadata, trackOpens, trackLinks } = described;
+  const { attachments, bounceType } = described;
+  const recipients = [...new Set(described.recipients.map((r) => r.toLowerCase()))];
   const byDomain = Map.groupBy(recipients, (email) => email.slice(email.lastIndexOf("@") + 1));
   const groups: Group[] = [...byDomain].map(([domain, of]) => ({ domain, recipients: of }));
   const fromDomain = from.email.slice(from.email.lastIndexOf("@") + 1).toLowerCase();
-  const bounceType = submission.headers.find((h) => h.name.toLowerCase() === "x-pm-bounce-type")?.value ?? "";
-  const attachments = submission.attachments.map((a) => a.name);
   const giveUpAfterMs = policy.streams.find((s) => s.id === stream)?.giveUpAfterMs ?? DEFAULT_GIVE_UP_MS;
   const sandboxed = policy.sandbox;
   return {

@@ -22,6 +22,10 @@ const MAX_MESSAGES = 150_000;
  */
 export const FLUSH_EVERY_MS = 2_000;
 
+/** An API's caller repeats within a day; a gateway's spool may be away for longer, and must not deliver twice when it is back. */
+const ANSWERS_MS = 86_400_000;
+const BATCHES_MS = 7 * ANSWERS_MS;
+
 interface Arrival {
   request: AcceptRequest;
   resolve(reply: AcceptReply): void;
@@ -39,6 +43,7 @@ export class Commits {
   readonly #store: Store;
   readonly #shelf: Shelf;
   readonly #committed: (flushAt: number) => void;
+  readonly #now: () => number;
   #arrivals: Arrival[] = [];
 
   constructor(
@@ -46,7 +51,9 @@ export class Commits {
     store: Store,
     shelf: Shelf,
     committed: (flushAt: number) => void,
+    now: () => number,
   ) {
+    this.#now = now;
     this.#storage = storage;
     this.#store = store;
     this.#shelf = shelf;
@@ -87,21 +94,30 @@ export class Commits {
     const before = idempotency && this.#store.answer(idempotency.key);
     if (before && before.bodyHash !== idempotency.bodyHash) return { kind: "conflict" };
     if (before) return { kind: "accepted", results: before.results };
+    const { refuseInactive } = request;
     if (this.#shelf.size > MAX_MESSAGES) return { kind: "overloaded" };
 
     const results = request.messages.map(({ message, body }): Accepted => {
       const inactive = message.summary.recipients.filter((r) => this.#store.isSuppressed(message.stream, r));
-      if (inactive.length === message.summary.recipients.length) return { ok: false, inactive };
+      const isRefused = inactive.length === message.summary.recipients.length;
+      if (isRefused && refuseInactive === undefined) return { ok: false, inactive };
       const isLarge = "large" in body;
       loose.push({
         message: { ...message, body: isLarge ? body : { offset: 0, length: body.length } },
-        progress: newProgress({ ...message, body: { offset: 0, length: 0 } }, new Set(inactive)),
+        progress: newProgress(
+          { ...message, body: { offset: 0, length: 0 } },
+          new Set(inactive),
+          refuseInactive,
+        ),
         bytes: isLarge ? new Uint8Array(0) : body,
       });
       return { ok: true, messageId: message.id, submittedAt: message.acceptedAt, inactive };
     });
-    const at = request.messages[0]?.message.acceptedAt ?? 0;
-    if (idempotency) this.#store.keepAnswer(idempotency.key, idempotency.bodyHash, at, results);
+    if (!idempotency) return { kind: "accepted", results };
+    const { key, bodyHash } = idempotency;
+    if (refuseInactive === undefined)
+      this.#store.keepAnswer(key, bodyHash, this.#now() + ANSWERS_MS, results);
+    else this.#store.keepAnswer(key, bodyHash, this.#now() + BATCHES_MS, []);
     return { kind: "accepted", results };
   }
 

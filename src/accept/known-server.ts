@@ -54,6 +54,11 @@ export class KnownServer {
     return this.#known?.policy;
   }
 
+  /** The policy was changed: whoever asks next has it read anew. */
+  expire(): void {
+    if (this.#known) this.#known = { ...this.#known, fetchedAt: 0 };
+  }
+
   async #refresh(): Promise<void> {
     const { now, log } = this.#needs;
     const before = this.#known;

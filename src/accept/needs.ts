@@ -44,6 +44,11 @@ export interface AcceptRequest {
     body: Uint8Array | { large: string; length: number };
   }[];
   idempotency?: { key: string; bodyHash: string };
+  /**
+   * From a client that cannot be told of single recipients (SMTP): who is suppressed is recorded as bounced for this
+   * reason, and every message is accepted. A repeat of its key is answered without results.
+   */
+  refuseInactive?: string;
 }
 
 export type AcceptReply =

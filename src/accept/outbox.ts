@@ -20,7 +20,6 @@ import { expireGroup, settleAll } from "./settle.ts";
 import { Shelf } from "./shelf.ts";
 import { Store } from "./store.ts";
 
-const DAY_MS = 86_400_000;
 /** Finding old answers reads them all. */
 const FORGET_EVERY_MS = 3_600_000;
 /** An alarm comes within moments of its time. */
@@ -60,7 +59,8 @@ export class OutboxObject extends DurableObject implements OutboxPort {
     this.#server = new KnownServer(this.#store, needs, ctx.id.name);
     this.#handOver = new HandOver(this.#shelf, this.#server, needs);
     this.#flush = new Flush(this.#store, this.#shelf, this.#server, needs);
-    this.#commits = new Commits(ctx.storage, this.#store, this.#shelf, (due) => this.#afterCommit(due));
+    const committed = (due: number) => this.#afterCommit(due);
+    this.#commits = new Commits(ctx.storage, this.#store, this.#shelf, committed, needs.now);
     // A restart may have lost the hand-overs that were under way; the sweep and the alarm bring them back.
     if (this.#shelf.lines.size > 0 || this.#flush.due() !== undefined)
       ctx.blockConcurrencyWhile(async () => {
@@ -79,6 +79,11 @@ export class OutboxObject extends DurableObject implements OutboxPort {
   async policy(shard: string): Promise<ServerPolicy | undefined> {
     this.#server.shard = shard;
     return this.#server.policy();
+  }
+
+  /** The server, its tokens or its streams were changed. */
+  async policyChanged(): Promise<void> {
+    this.#server.expire();
   }
 
   async claim(refs: JobRef[], claimer: string): Promise<{ claims: Claim[]; gone: JobRef[] }> {
@@ -159,7 +164,7 @@ export class OutboxObject extends DurableObject implements OutboxPort {
     try {
       if (now - this.#forgotAt > FORGET_EVERY_MS) {
         this.#forgotAt = now;
-        this.#store.forgetAnswers(now - DAY_MS);
+        this.#store.forgetAnswers(now);
       }
       for (const ref of this.#shelf.lines.lapse(now)) expireGroup(ref, this.#shelf, now);
       // Not waited for: a queue that does not answer must not keep the archive waiting.

@@ -38,6 +38,8 @@ export interface PackedMessage {
   returnPathDomain: string;
   bounceType: string;
   giveUpAt: number;
+  /** Why nobody gets it: it was accepted only to be recorded as refused. */
+  refusal?: string;
   /** Where its bytes, not yet signed, are in the pack's body; or the R2 object that holds them alone. */
   body: { offset: number; length: number } | { large: string; length: number };
 }
@@ -89,13 +91,22 @@ export function countPack(progress: MessageProgress[]): Counts {
   return counts;
 }
 
-/** How a message begins: everyone waits, except those that the stream's suppressions name. */
-export function newProgress(message: PackedMessage, inactive: ReadonlySet<string>): MessageProgress {
-  const begin = (email: string): RecipientProgress => ({
-    state: inactive.has(email) ? "suppressed" : "waiting",
-    at: message.acceptedAt,
-    attempts: [],
-  });
+/**
+ * How a message begins: everyone waits, except those that the stream's suppressions name. Where nobody can be told of those, they
+ * have bounced for the reason given, as all have when the message itself is refused.
+ */
+export function newProgress(
+  message: PackedMessage,
+  inactive: ReadonlySet<string>,
+  refuseInactive?: string,
+): MessageProgress {
+  const begin = (email: string): RecipientProgress => {
+    const at = message.acceptedAt;
+    const reason = message.refusal ?? (inactive.has(email) ? refuseInactive : undefined);
+    if (reason !== undefined)
+      return { state: "bounced", at, reason, bounceType: "SMTPApiError", attempts: [] };
+    return { state: inactive.has(email) ? "suppressed" : "waiting", at, attempts: [] };
+  };
   return {
     archived: 0,
     groups: message.groups.map((g) => ({ attempts: 0, recipients: g.recipients.map(begin) })),

@@ -48,7 +48,9 @@ export class Shelf {
   add(pack: Pack, now: number): void {
     this.#index(pack);
     this.#keep(pack);
-    this.dirty.set(pack.id, now + UNATTEMPTED_MS);
+    // What was refused waits for nobody: its bounce is told at the next flush.
+    const isOpen = pack.progress.some((p) => p.groups.some(isWaiting));
+    this.dirty.set(pack.id, isOpen ? now + UNATTEMPTED_MS : now);
   }
 
   pack(id: number): Pack | undefined {

@@ -25,6 +25,7 @@ CREATE TABLE IF NOT EXISTS ledger (
   id INTEGER PRIMARY KEY CHECK (id = 1), accepted INTEGER NOT NULL, last_pack INTEGER NOT NULL,
   delivered INTEGER NOT NULL, bounced INTEGER NOT NULL, expired INTEGER NOT NULL,
   suppressed INTEGER NOT NULL, cancelled INTEGER NOT NULL);
+-- at: when it may be forgotten
 CREATE TABLE IF NOT EXISTS answers (
   key TEXT PRIMARY KEY, body_hash TEXT NOT NULL, at INTEGER NOT NULL, results TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS suppressed (
@@ -70,7 +71,7 @@ export class Store {
   /** One row. */
   insertPack(messages: PackedMessage[], progress: MessageProgress[], body: Uint8Array): Pack {
     const c = countPack(progress);
-    this.#accepted += c.waiting + c.suppressed;
+    this.#accepted += c.waiting + c.suppressed + c.bounced;
     const id = ++this.#lastPack;
     this.#sql.exec(
       "INSERT INTO packs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -173,12 +174,12 @@ export class Store {
     return row && { bodyHash: String(row.body_hash), results: JSON.parse(String(row.results)) as Accepted[] };
   }
 
-  keepAnswer(key: string, bodyHash: string, at: number, results: Accepted[]): void {
-    this.#sql.exec("INSERT INTO answers VALUES (?, ?, ?, ?)", key, bodyHash, at, JSON.stringify(results));
+  keepAnswer(key: string, bodyHash: string, until: number, results: Accepted[]): void {
+    this.#sql.exec("INSERT INTO answers VALUES (?, ?, ?, ?)", key, bodyHash, until, JSON.stringify(results));
   }
 
-  forgetAnswers(before: number): void {
-    this.#sql.exec("DELETE FROM answers WHERE at < ?", before);
+  forgetAnswers(now: number): void {
+    this.#sql.exec("DELETE FROM answers WHERE at < ?", now);
   }
 
   isSuppressed(stream: string, email: string): boolean {

@@ -35,9 +35,18 @@ export class PolicyCache {
   async byServer(serverId: number, region: Region): Promise<ServerPolicy | undefined> {
     const kept = this.#policies.get(serverId);
     if (kept && kept.until > this.#now()) return kept.policy;
+    return this.fresh(serverId, region);
+  }
+
+  /** Not from the cache: a gateway keeps its own, and the two would add up. */
+  async fresh(serverId: number, region: Region): Promise<ServerPolicy | undefined> {
     const policy = await this.#fetch(serverId, region);
     put(this.#policies, serverId, { until: this.#now() + FRESH_MS, policy });
     return policy;
+  }
+
+  forget(serverId: number): void {
+    this.#policies.delete(serverId);
   }
 
   async #hash(token: string): Promise<string> {

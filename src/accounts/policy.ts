@@ -6,7 +6,7 @@ import { and, asc, eq, isNotNull, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import type { Tracking } from "../mail/message.ts";
 import { MAX_GIVE_UP_AFTER_MS } from "../mail/schedule.ts";
-import { dkimKeys, domains, senders, servers, streams, tokens } from "../schema/directory.ts";
+import { dkimKeys, domains, senders, servers, smtpTokens, streams, tokens } from "../schema/directory.ts";
 
 const HOUR_MS = 3_600_000;
 
@@ -32,6 +32,9 @@ export interface ServerPolicy {
   name: string;
   /** SHA-256 of each token in lower case, hex. */
   tokenHashes: string[];
+  /** Whether SMTP takes this server's tokens, and those that are for SMTP alone. */
+  smtpActivated: boolean;
+  smtpTokens: { accessKey: string; secretHash: string; stream: string }[];
   sandbox: boolean;
   trackOpens: boolean;
   trackLinks: Tracking;
@@ -52,12 +55,20 @@ export interface ServerPolicy {
 export async function loadPolicy(directory: D1Database, serverId: number): Promise<ServerPolicy | undefined> {
   const db = drizzle(directory);
   const account = sql`(select ${servers.accountId} from ${servers} where ${servers.id} = ${serverId})`;
-  const [[server], tokenRows, streamRows, domainRows, keyRows, senderRows] = await db.batch([
+  const [[server], tokenRows, smtpRows, streamRows, domainRows, keyRows, senderRows] = await db.batch([
     db.select().from(servers).where(eq(servers.id, serverId)),
     db
       .select({ hash: tokens.hash })
       .from(tokens)
       .where(and(eq(tokens.serverId, serverId), eq(tokens.kind, "server"))),
+    db
+      .select({
+        accessKey: smtpTokens.accessKey,
+        secretHash: smtpTokens.secretHash,
+        stream: smtpTokens.stream,
+      })
+      .from(smtpTokens)
+      .where(eq(smtpTokens.serverId, serverId)),
     db.select().from(streams).where(eq(streams.serverId, serverId)),
     db
       .select()
@@ -83,6 +94,8 @@ export async function loadPolicy(directory: D1Database, serverId: number): Promi
     accountId: server.accountId,
     name: server.name,
     tokenHashes: tokenRows.map((t) => t.hash),
+    smtpActivated: server.smtpActivated,
+    smtpTokens: smtpRows,
     sandbox: server.deliveryType === "Sandbox",
     trackOpens: server.trackOpens,
     trackLinks: server.trackLinks,

@@ -47,16 +47,8 @@ function readAttachment(fields: z.infer<typeof attachmentFields>): Result<Attach
   const shown = printable(name);
   if (name.length > MAX_NAME || CONTROL.test(name))
     return refused(300, `Invalid attachment name: '${shown}'.`);
-  // Windows drops dots and spaces at the end: "a.exe." is "a.exe".
-  const extension =
-    name
-      .replace(/[. ]+$/, "")
-      .split(".")
-      .slice(1)
-      .at(-1)
-      ?.toLowerCase() ?? "";
-  if (FORBIDDEN.has(extension))
-    return refused(411, `Attachment '${shown}' has a file type that is not allowed: '.${extension}'.`);
+  const forbidden = checkFileType(name);
+  if (forbidden) return forbidden;
   if (fields.Content === undefined)
     return refused(300, `Invalid attachment '${shown}'. Field 'Content' is required.`);
   const content = base64(fields.Content);
@@ -70,6 +62,18 @@ function readAttachment(fields: z.infer<typeof attachmentFields>): Result<Attach
   const type = fields.ContentType.trim();
   const contentType = CONTENT_TYPE.test(type) ? type : "application/octet-stream";
   return { ok: { name, contentType, content, contentId } };
+}
+
+/** Refuses what mail providers refuse anyway. */
+export function checkFileType(name: string): ReturnType<typeof refused> | undefined {
+  // Windows drops dots and spaces at the end: "a.exe." is "a.exe".
+  const parts = name.replace(/[. ]+$/, "").split(".");
+  const extension = parts.slice(1).at(-1)?.toLowerCase() ?? "";
+  if (!FORBIDDEN.has(extension)) return undefined;
+  return refused(
+    411,
+    `Attachment '${printable(name)}' has a file type that is not allowed: '.${extension}'.`,
+  );
 }
 
 /** Without line breaks, and with the padding that some encoders leave out; undefined for what is not base64. */

@@ -13,15 +13,15 @@ import { readHeaders, readMetadata } from "./message-extras.ts";
 
 const MB = 1024 * 1024;
 export const MAX_RECIPIENTS = 50;
-const MAX_FROM = 255;
-const MAX_SUBJECT = 2000;
-const MAX_TAG = 1000;
+export const MAX_FROM = 255;
+export const MAX_SUBJECT = 2000;
+export const MAX_TAG = 1000;
 const MAX_BODY_BYTES = 5 * MB;
 /** Of one message: a batch's own cap would let it be five times as large. */
 const MAX_MESSAGE_BYTES = 10 * MB;
-const DEFAULT_STREAM = "outbound";
+export const DEFAULT_STREAM = "outbound";
 
-const TRACKING = ["None", "HtmlAndText", "HtmlOnly", "TextOnly"] as const satisfies Tracking[];
+export const TRACKING = ["None", "HtmlAndText", "HtmlOnly", "TextOnly"] as const satisfies Tracking[];
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: finding them is the point.
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
@@ -97,7 +97,7 @@ export function parseSubmission(fields: MessageFields, policy: ServerPolicy | un
   };
 }
 
-function checkStream(id: string, policy: ServerPolicy): Refusal | undefined {
+export function checkStream(id: string, policy: ServerPolicy): Refusal | undefined {
   const stream = policy.streams.find((s) => s.id === id);
   if (!stream) return refused(1235, `The stream provided: '${printable(id)}' does not exist on this server.`);
   if (stream.type === "Inbound")
@@ -151,7 +151,7 @@ function checkLimits(fields: MessageFields): Refusal | undefined {
   return undefined;
 }
 
-function checkSender(from: Mailbox, policy: ServerPolicy): Refusal | undefined {
+export function checkSender(from: Mailbox, policy: ServerPolicy): Refusal | undefined {
   if (policy.domains.includes(domainOf(from.email))) return undefined;
   const sender = senderOf(from, policy);
   if (sender?.confirmed) return undefined;
@@ -173,7 +173,7 @@ function signatureReplyTo(from: Mailbox, policy: ServerPolicy): Mailbox[] {
   return "ok" in list ? list.ok : [];
 }
 
-type Refusal = ReturnType<typeof refused>;
+export type Refusal = ReturnType<typeof refused>;
 
 function invalidAddress(field: string, text: string): Refusal {
   return refused(300, `Invalid '${field}' address: '${printable(text)}'.`);
@@ -184,7 +184,7 @@ function tooLong(field: string, limit: string): Refusal {
 }
 
 /** A template often leaves a line break in a subject: it is a space. Other control characters are nothing. */
-function oneLine(text: string): string {
+export function oneLine(text: string): string {
   if (!CONTROL.test(text)) return text.toWellFormed();
   return text.trim().replace(LINE_BREAKS, " ").replace(CONTROLS, "").toWellFormed();
 }

@@ -22,6 +22,8 @@ export const servers = sqliteTable("servers", {
   trackLinks: text("track_links", { enum: ["None", "HtmlAndText", "HtmlOnly", "TextOnly"] }).notNull(),
   /** Transports in the order to try them. */
   transports: text({ mode: "json" }).$type<TransportName[]>().notNull(),
+  /** Whether SMTP takes its tokens. */
+  smtpActivated: integer("smtp_activated", { mode: "boolean" }).notNull().default(true),
   /** The local part of its inbound address. */
   inboundHash: text("inbound_hash").notNull(),
   createdAt: integer("created_at").notNull(),
@@ -36,6 +38,23 @@ export const tokens = sqliteTable("tokens", {
   serverId: integer("server_id"),
   createdAt: integer("created_at").notNull(),
 });
+
+/** Credentials for SMTP that are bound to one stream; of the secret only its hash is known. Writer: accounts/. */
+export const smtpTokens = sqliteTable(
+  "smtp_tokens",
+  {
+    id: integer().primaryKey({ autoIncrement: true }),
+    serverId: integer("server_id").notNull(),
+    stream: text().notNull(),
+    name: text().notNull(),
+    /** A UUID like a token, whose bits name the server. */
+    accessKey: text("access_key").notNull().unique(),
+    /** SHA-256, hex. */
+    secretHash: text("secret_hash").notNull(),
+    createdAt: integer("created_at").notNull(),
+  },
+  (t) => [index("smtp_tokens_server").on(t.serverId, t.stream)],
+);
 
 /** Writer: accounts/. */
 export const streams = sqliteTable(

@@ -11,6 +11,8 @@ const policy: ServerPolicy = {
   accountId: 1,
   name: "s",
   tokenHashes: [],
+  smtpActivated: true,
+  smtpTokens: [],
   sandbox: false,
   trackOpens: false,
   trackLinks: "None",

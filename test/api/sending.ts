@@ -15,6 +15,8 @@ export const POLICY: ServerPolicy = {
   accountId: 1,
   name: "Test",
   tokenHashes: [],
+  smtpActivated: true,
+  smtpTokens: [],
   sandbox: false,
   trackOpens: false,
   trackLinks: "None",
