@@ -2,11 +2,12 @@
 import type { LocalJson } from "./start.ts";
 
 export function greeting(local: LocalJson): string {
-  const { http, world, from, serverToken } = local;
+  const { http, world, smtp, from, serverToken } = local;
   return `
 Edgepost is running.
 
   API        ${http}
+  SMTP       ${smtp.host}:${smtp.port} with STARTTLS, ${smtp.host}:${smtp.tlsPort} with TLS at once
   Inbox      ${world.http}/inbox
   Ledger     ${http}/health/ledger
 
@@ -16,6 +17,11 @@ Send a message, and see it in the inbox of the local world:
     -d '{"From":"${from}","To":"you@anywhere.example","Subject":"Hello","TextBody":"It works."}'
 
   curl '${world.http}/inbox?to=you@anywhere.example'
+
+By SMTP, with the server's token as user and password:
+
+  swaks --server ${smtp.host}:${smtp.port} -tls --auth PLAIN --auth-user ${serverToken} --auth-password ${serverToken} \\
+    --from ${from} --to you@anywhere.example --header 'Subject: Hello by SMTP'
 
 Or with Postmark's own client:
 

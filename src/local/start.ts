@@ -12,6 +12,7 @@ import { choosePorts, freePort, homeFolder } from "./ports.ts";
 import { type Secrets, secretsOf } from "./secrets.ts";
 import { type Seeded, seed } from "./seed.ts";
 import { LocalWorker } from "./workerd.ts";
+import { certificateFor } from "./world/certificates.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 const WATCH_MS = 50;
@@ -24,6 +25,8 @@ export interface LocalJson {
   http: string;
   smtp: { host: string; port: number; tlsPort: number; caFile: string };
   world: { http: string; mxPort: number; dnsPort: number };
+  /** Health, metrics. */
+  gateway: { http: string };
   domain: string;
   from: string;
   serverToken: string;
@@ -42,6 +45,10 @@ async function main(): Promise<void> {
   const ports = await choosePorts(process.env);
   const gatewayPort = await freePort();
   const secrets = secretsOf(home);
+  const worldFolder = join(home, "world");
+  mkdirSync(worldFolder, { recursive: true });
+  // Before the world starts, which would make an authority of its own.
+  await certificateFor(worldFolder, "front-door", ["localhost", "127.0.0.1", `gateway.${DOMAIN}`]);
   const worldUrl = `http://127.0.0.1:${ports.EDGEPOST_WORLD_PORT}`;
 
   const env = {
@@ -52,10 +59,14 @@ async function main(): Promise<void> {
     EDGEPOST_DNS: `127.0.0.1:${ports.EDGEPOST_DNS_PORT}`,
     EDGEPOST_FRONT_DOOR: `127.0.0.1:${ports.EDGEPOST_SMTP_PORT}`,
     EDGEPOST_ALLOW_PRIVATE_MX: "1",
-    EDGEPOST_CA_FILE: join(home, "world", "ca.pem"),
+    EDGEPOST_CA_FILE: join(worldFolder, "ca.pem"),
     EDGEPOST_GATEWAY_HTTP_PORT: String(gatewayPort),
     GATEWAY_SECRET: secrets.gateway,
     GATEWAY_NAME: `gateway.${DOMAIN}`,
+    EDGEPOST_WORKER_URL: `http://127.0.0.1:${ports.EDGEPOST_HTTP_PORT}`,
+    GATEWAY_SMTP_LISTEN: `127.0.0.1:${ports.EDGEPOST_SMTP_PORT}:mx,127.0.0.1:${ports.EDGEPOST_SMTPS_PORT}:tls`,
+    GATEWAY_TLS_CERT: join(worldFolder, "front-door.pem"),
+    GATEWAY_TLS_KEY: join(worldFolder, "front-door-key.pem"),
   };
   const worker = new LocalWorker({
     home,
@@ -94,6 +105,7 @@ async function main(): Promise<void> {
         caFile: env.EDGEPOST_CA_FILE,
       },
       world: { http: worldUrl, mxPort: ports.EDGEPOST_MX_PORT, dnsPort: ports.EDGEPOST_DNS_PORT },
+      gateway: { http: `http://127.0.0.1:${gatewayPort}` },
       domain: DOMAIN,
       from: `sender@${DOMAIN}`,
       serverToken,

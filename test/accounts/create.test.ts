@@ -33,6 +33,8 @@ describe("a new server", () => {
       accountId,
       name: "Live",
       tokenHashes: [],
+      smtpActivated: true,
+      smtpTokens: [],
       sandbox: false,
       trackOpens: false,
       trackLinks: "None",

@@ -10,7 +10,7 @@ const folder = mkdtempSync(join(tmpdir(), "edgepost-migrate-"));
 let db: Databases;
 beforeAll(async () => {
   db = await openDatabases({ empty: true });
-  cpSync(DIRECTORY, folder, { recursive: true });
+  cpSync(join(DIRECTORY, "0000_directory.sql"), join(folder, "0000_directory.sql"));
 });
 afterAll(async () => {
   rmSync(folder, { recursive: true });
