@@ -71,6 +71,10 @@ export async function objectBytes(
   return object ? new Uint8Array(await object.arrayBuffer()) : undefined;
 }
 
+function randomBytes(count: number): Uint8Array {
+  return crypto.getRandomValues(new Uint8Array(count));
+}
+
 let pathKey: CryptoKey | undefined;
 
 async function pathKeyOf(env: Env): Promise<CryptoKey> {
@@ -90,7 +94,9 @@ export function outboxNeeds(env: Env): OutboxNeeds {
     async putObject(key, bytes) {
       await env.MAIL.put(key, bytes);
     },
-    getObject: (key) => objectBytes(env.MAIL, key),
+    getObject: (key, range) => objectBytes(env.MAIL, key, range),
+    randomBytes,
+    mailDomain: env.MAIL_DOMAIN,
     record: async (_serverId, records) => {
       const made = await record({ archive: env.ARCHIVE, directory: env.DIRECTORY, now: Date.now }, records);
       return made.map(({ stream, email }) => ({ stream, email, removed: false }));
@@ -119,7 +125,7 @@ export function outboxNeeds(env: Env): OutboxNeeds {
 export function acceptNeeds(env: Env): AcceptNeeds {
   return {
     now: Date.now,
-    randomBytes: (count) => crypto.getRandomValues(new Uint8Array(count)),
+    randomBytes,
     outbox: (shard, region) => outboxOf(env, shard, region),
     async putObject(key, bytes) {
       await env.MAIL.put(key, bytes);

@@ -5,6 +5,7 @@
 import type { ServerPolicy } from "../accounts/policy.ts";
 import { compose } from "../compose/compose.ts";
 import type { Accepted } from "../mail/accepted.ts";
+import type { DsnWish } from "../mail/dsn.ts";
 import type { Submission } from "../mail/message.ts";
 import { formatMessageId, parseMessageId, type Shard, shardName } from "../mail/message-id.ts";
 import { shardsFor } from "../mail/shards.ts";
@@ -71,6 +72,7 @@ export interface ClientMessage extends Described {
   /** Bare addresses, as in the envelope. */
   recipients: string[];
   refusal?: string;
+  dsn?: DsnWish;
 }
 
 /**
@@ -101,12 +103,13 @@ export async function acceptBatch(
 }
 
 async function packClientMessage(policy: ServerPolicy, message: ClientMessage, needs: AcceptNeeds) {
-  const { messageId: id, bytes, refusal } = message;
+  const { messageId: id, bytes, refusal, dsn } = message;
   // The id has the time at which the gateway took it; the time that is left for delivery begins now.
   const acceptedAt = parseMessageId(id)?.acceptedAt ?? needs.now();
   const described = describe(policy, message, { id, acceptedAt, mailDomain: needs.mailDomain });
   const giveUpAt = described.giveUpAt + Math.max(0, needs.now() - acceptedAt);
-  return stored({ ...described, giveUpAt, ...(refusal === undefined ? {} : { refusal }) }, bytes, needs);
+  const wishes = { ...(refusal === undefined ? {} : { refusal }), ...(dsn ? { dsn } : {}) };
+  return stored({ ...described, giveUpAt, ...wishes }, bytes, needs);
 }
 
 async function pack(

@@ -51,8 +51,8 @@ export async function claimGroups(
   }
   const claims = await Promise.all(
     granted.map(async ({ ref, found, attempt, recipients, message }): Promise<Claim> => {
-      const { stream, acceptedAt, fromDomain, bounceType, returnPathDomain } = found.message;
-      const reversePath = await needs.returnPath(ref.messageId, returnPathDomain);
+      const { stream, acceptedAt, fromDomain, bounceType, returnPathDomain, isDsn } = found.message;
+      const reversePath = isDsn ? "" : await needs.returnPath(ref.messageId, returnPathDomain);
       const transports = policy.sandbox ? (["sandbox"] as const) : policy.transports;
       return {
         ...ref,

@@ -6,6 +6,7 @@
 import type { JobRef } from "../mail/job.ts";
 import type { MessageRecord } from "../mail/record.ts";
 import { FLUSH_EVERY_MS } from "./commit.ts";
+import { awaitsDsn, makeDsns } from "./dsn.ts";
 import type { KnownServer } from "./known-server.ts";
 import type { OutboxNeeds } from "./needs.ts";
 import { isWaiting, messageVersion, type Pack, toRecord } from "./pack.ts";
@@ -51,10 +52,11 @@ export class Flush {
       const due = this.due();
       if (due === undefined || due > now) return;
       const ids = this.#batch(now);
+      const isReported = await this.#attempt("DSNs", () => this.#makeDsns(ids));
       const inR2 = await this.#attempt("R2", () => this.#toR2(ids));
       const inD1 = await this.#attempt("D1", () => this.#toD1(ids));
       this.#finish(ids);
-      if (!inR2 || !inD1) {
+      if (!isReported || !inR2 || !inD1) {
         this.#failures++;
         const backOff = Math.min(FLUSH_EVERY_MS * 2 ** this.#failures, MAX_BACK_OFF_MS);
         this.#notBefore = this.#needs.now() + backOff * (0.75 + this.#needs.random() / 2);
@@ -62,6 +64,15 @@ export class Flush {
       }
       this.#failures = 0;
     }
+  }
+
+  async #makeDsns(ids: number[]): Promise<void> {
+    const wanted = [...this.#messages(ids)].filter((found) => awaitsDsn(found, this.#needs.now()));
+    const context = { store: this.#store, shelf: this.#shelf, server: this.#server, needs: this.#needs };
+    await makeDsns(
+      wanted.map((found) => found.message.id),
+      context,
+    );
   }
 
   #batch(now: number): number[] {
@@ -165,15 +176,23 @@ export class Flush {
       if (!pack) continue;
       if (this.#isDone(pack)) done.push(id);
       else this.#shelf.saveTouched(id);
-      if (!pack.hasBody && pack.progress.every((p) => p.archived >= messageVersion(p)))
-        this.#shelf.dirty.delete(id);
+      const isTold = !pack.hasBody && pack.progress.every((p) => p.archived >= messageVersion(p));
+      if (isTold && !this.#owesDsn(pack)) this.#shelf.dirty.delete(id);
     }
     this.#shelf.remove(done);
   }
 
   #isDone(pack: Pack): boolean {
-    if (pack.hasBody) return false;
+    if (pack.hasBody || this.#owesDsn(pack)) return false;
     return pack.progress.every((p) => p.archived >= messageVersion(p) && !p.groups.some(isWaiting));
+  }
+
+  #owesDsn(pack: Pack): boolean {
+    const now = this.#needs.now();
+    return pack.messages.some((message, slot) => {
+      const progress = pack.progress[slot];
+      return progress !== undefined && awaitsDsn({ message, progress }, now);
+    });
   }
 
   *#messages(ids: number[]): Generator<Found> {

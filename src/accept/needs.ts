@@ -18,7 +18,7 @@ export interface OutboxNeeds {
   /** Hands jobs to the queue; throws when it did not take them all. */
   send(jobs: DeliveryJob[]): Promise<void>;
   putObject(key: string, bytes: Uint8Array): Promise<void>;
-  getObject(key: string): Promise<Uint8Array | undefined>;
+  getObject(key: string, range?: { offset: number; length: number }): Promise<Uint8Array | undefined>;
   /** Puts facts into the archive; says whom it suppressed. May run twice with the same records. */
   record(serverId: number, records: MessageRecord[]): Promise<SuppressionChange[]>;
   /** Tells the server's other Outboxes. */
@@ -33,6 +33,9 @@ export interface OutboxNeeds {
   /** The DKIM-Signature fields for a message; "" when its domain has no key. Deterministic. */
   sign(policy: ServerPolicy, message: PackedMessage, bytes: Uint8Array): Promise<string>;
   returnPath(messageId: string, domain: string): Promise<string>;
+  randomBytes(count: number): Uint8Array;
+  /** Right side of Message-IDs, and the Reporting-MTA of DSNs. */
+  mailDomain: string;
   log(event: string, fields: Record<string, unknown>): void;
 }
 

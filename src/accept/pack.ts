@@ -3,6 +3,7 @@
  * is one flush of the disk, so what arrives together is stored together. The messages' description never
  * changes; their state does, and is kept apart from it.
  */
+import type { DsnWish } from "../mail/dsn.ts";
 import type { JobRef } from "../mail/job.ts";
 import type {
   Attempt,
@@ -40,6 +41,10 @@ export interface PackedMessage {
   giveUpAt: number;
   /** Why nobody gets it: it was accepted only to be recorded as refused. */
   refusal?: string;
+  /** What its sender asked to be told by mail. */
+  dsn?: DsnWish;
+  /** A DSN: sent from the null reverse-path, so that nobody answers it (RFC 5321 §4.5.5). */
+  isDsn?: true;
   /** Where its bytes, not yet signed, are in the pack's body; or the R2 object that holds them alone. */
   body: { offset: number; length: number } | { large: string; length: number };
 }
@@ -66,6 +71,8 @@ export interface MessageProgress {
   signature?: string;
   /** Where R2 has the signed bytes. */
   segment?: { key: string; offset: number; length: number };
+  /** Which DSNs were made, by address. */
+  notified?: Record<string, string[]>;
   /** The version that the archive has; 0 for none. */
   archived: number;
 }

@@ -7,12 +7,14 @@ import * as z from "zod";
 import type { ClientMessage } from "../accept/accept.ts";
 import type { ServerPolicy } from "../accounts/policy.ts";
 import { editClientHeader } from "../compose/client-header.ts";
+import type { DsnWish } from "../mail/dsn.ts";
 import { decodeFrames } from "../mail/frame.ts";
 import type {
   AuthAnswer,
   Batch,
   BatchMessage,
   BatchResult,
+  Envelope,
   IngressResult,
   Login,
   OwnDomains,
@@ -209,7 +211,25 @@ async function toClientMessage(
     id: messageId,
     acceptedAt,
   });
-  return { ...submission, messageId, bytes: edited };
+  const dsn = dsnWish(message.envelope);
+  return { ...submission, messageId, bytes: edited, ...(dsn ? { dsn } : {}) };
+}
+
+/** Only what was asked for: without NOTIFY a sender is told by the API and by webhooks, as at Postmark, and not by mail. */
+function dsnWish({ reversePath, recipients, ret, envid }: Envelope): DsnWish | undefined {
+  const asked = recipients.filter(({ notify }) => notify && !notify.includes("NEVER"));
+  if (asked.length === 0 || reversePath === "") return undefined;
+  const wishes = asked.map(({ address, notify = [], orcpt }) => [
+    address.toLowerCase(),
+    { notify, ...(orcpt === undefined ? {} : { orcpt }) },
+  ]);
+  const recipientWishes = Object.fromEntries(wishes) as DsnWish["recipients"];
+  return {
+    reversePath,
+    ret: ret ?? "HDRS",
+    ...(envid === undefined ? {} : { envid }),
+    recipients: recipientWishes,
+  };
 }
 
 function sha256(text: string): Promise<ArrayBuffer> {

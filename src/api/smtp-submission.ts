@@ -5,6 +5,7 @@
  */
 import PostalMime, { type Address, decodeWords, type Email } from "postal-mime";
 import type { ServerPolicy } from "../accounts/policy.ts";
+import { attachmentNames } from "../compose/read-content.ts";
 import { skeleton } from "../compose/skeleton.ts";
 import { parseAddressList, printable } from "../mail/address.ts";
 import type { BatchMessage } from "../mail/ingress.ts";
@@ -78,7 +79,7 @@ export async function readSmtpSubmission(
     metadata: "ok" in metadata ? metadata.ok : {},
     trackOpens: policy.trackOpens || isTrue(header("x-pm-trackopens") || header("x-pm-track-opens")),
     trackLinks: trackingOf(header("x-pm-tracklinks")) ?? policy.trackLinks,
-    attachments: (email?.attachments ?? []).map((a) => a.filename ?? "attachment"),
+    attachments: attachmentNames(email?.attachments ?? []),
     bounceType: header("x-pm-bounce-type").trim(),
     keepMessageId: isTrue(header("x-pm-keepid")),
   };

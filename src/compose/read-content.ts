@@ -1,5 +1,5 @@
 /** What people see of a stored message: its texts, cut to what is shown, and the names of its attachments. */
-import PostalMime from "postal-mime";
+import PostalMime, { type Attachment } from "postal-mime";
 
 /** Postmark's contract: stored content is cut at 1 MB. */
 const MAX_SHOWN = 1024 * 1024;
@@ -17,12 +17,19 @@ export async function readContent(raw: Uint8Array): Promise<Content> {
     return {
       textBody: shorten(text ?? ""),
       htmlBody: shorten(html ?? ""),
-      attachments: attachments.map((a) => a.filename ?? "attachment"),
+      attachments: attachmentNames(attachments),
     };
   } catch {
     // Nested or headed beyond the parser's limits, which only a hand-made message is: there is the source to look at.
     return { textBody: "", htmlBody: "", attachments: [] };
   }
+}
+
+/** What people call attachments: not an invitation or a picture that is part of what is read, and has no name. */
+export function attachmentNames(attachments: Pick<Attachment, "filename" | "disposition">[]): string[] {
+  return attachments
+    .filter((a) => a.filename || a.disposition === "attachment")
+    .map((a) => a.filename || "attachment");
 }
 
 /**
