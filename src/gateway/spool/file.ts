@@ -46,12 +46,14 @@ export function encodeFile(head: Omit<Head, "v" | "frameBytes">, frame: Uint8Arr
 export async function writeDurably(path: string, parts: Uint8Array[]): Promise<void> {
   const file = await open(path, "wx", 0o600);
   try {
+    let position = 0;
     for (const part of parts) {
       // A full disk takes a part and reports no error until it is asked for the rest.
       for (let done = 0; done < part.length; ) {
-        const { bytesWritten } = await file.write(part, done, part.length - done);
+        const { bytesWritten } = await file.write(part, done, part.length - done, position);
         if (bytesWritten === 0) throw Object.assign(new Error("nothing was written"), { code: "ENOSPC" });
         done += bytesWritten;
+        position += bytesWritten;
       }
     }
     await file.sync();

@@ -84,6 +84,7 @@ export class Folder {
       await this.#sync(place);
     } catch (error) {
       // The client will be told that it is not kept, and comes again: what may have come into the folder all the same must go.
+      // A disk that does not do that either leaves a second copy, which is better than none.
       await unlink(path).catch(() => undefined);
       throw error;
     }
@@ -96,7 +97,10 @@ export class Folder {
 
   /** Not synced: a file that comes back after a crash is forwarded again, with the same key. */
   async remove(place: Place, name: string): Promise<void> {
-    await rm(this.pathOf(place, name), { force: true });
+    await unlink(this.pathOf(place, name)).catch((error: NodeJS.ErrnoException) => {
+      // Somebody else has removed it.
+      if (error.code !== "ENOENT") throw error;
+    });
   }
 
   #sync(place: Place): Promise<void> {
