@@ -52,10 +52,12 @@ export class Keep {
       await writeDurably(temporary, parts);
       await folder.publish(temporary, place, entry.name);
       if (place === "waiting") waiting.add(entry);
+      room.wrote(bytes);
       this.isFailing = false;
       return entry;
     } catch (error) {
       const reply = replyOf(error);
+      room.doubt();
       this.isFailing = true;
       metrics.failures.inc({ why: reply === FULL ? "full" : "error" });
       log("spool: could not write", { key, messages, error: String(error) });

@@ -22,6 +22,8 @@ export class Room {
   readonly #used: () => number;
   #disk = { free: Number.POSITIVE_INFINITY, all: 0 };
   #askedAt = Number.NEGATIVE_INFINITY;
+  /** Since the disk was asked. */
+  #written = 0;
 
   /** `used`: bytes of all files. */
   constructor(path: string, limits: Pick<SpoolLimits, "bytes" | "freeShare">, used: () => number) {
@@ -38,7 +40,16 @@ export class Room {
   has(bytes: number): boolean {
     const more = this.writing + bytes;
     if (this.#used() + more > this.#limits.bytes) return false;
-    return this.#disk.free - more >= this.#disk.all * this.#limits.freeShare;
+    return this.#disk.free - this.#written - more >= this.#disk.all * this.#limits.freeShare;
+  }
+
+  wrote(bytes: number): void {
+    this.#written += bytes;
+  }
+
+  /** The disk was fuller than it had said. */
+  doubt(): void {
+    this.#askedAt = Number.NEGATIVE_INFINITY;
   }
 
   async look(): Promise<void> {
@@ -47,6 +58,7 @@ export class Room {
     this.#askedAt = now;
     try {
       const { bsize, blocks, bavail } = await statfs(this.#path);
+      this.#written = 0;
       this.#disk = { free: bavail * bsize, all: blocks * bsize };
     } catch {
       // A disk that does not answer this will fail the write, and that is what is reported.

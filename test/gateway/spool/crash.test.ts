@@ -88,7 +88,7 @@ describe.skipIf(!canTrace)("a gateway that is killed (needs strace and ptrace)",
       let when = 1;
       let promised = 0;
       for (; when <= MOST_CALLS; when++) {
-        const folder = join(newFolder(), "spool");
+        const folder = newFolder();
         const run = await drive({ inject: `${call}:signal=KILL:when=${when}`, folder, total: 3, atOnce: 1 });
         const before = fake.ids.length;
         mkdirSync(folder, { recursive: true });

@@ -18,7 +18,8 @@ export const LIMITS: SpoolLimits = {
   age: 5 * 24 * 3_600_000,
 };
 
-export const newFolder = () => mkdtempSync(join(tmpdir(), "edgepost-spool-"));
+/** "spool" in the state of a gateway. */
+export const newFolder = () => join(mkdtempSync(join(tmpdir(), "edgepost-spool-")), "spool");
 
 export interface Under {
   spool: Spool;
