@@ -14,8 +14,10 @@ import {
 import { formatMessageId } from "../../mail/message-id.ts";
 import type { Receipt, Submitted } from "../intake.ts";
 
-/** All bodies of one request: what a Worker, which has 128 MB, holds of it at once. */
-export const MAX_REQUEST_BYTES = MAX_BATCH_BYTES;
+/** Of one request, in all its batches: what a Worker, which has 128 MB, holds of it at once. */
+const MAX_REQUEST_BYTES = MAX_BATCH_BYTES;
+/** One server's mail is then one batch, whose frame is the request's body as it is. */
+const MAX_REQUEST_MESSAGES = MAX_BATCH_MESSAGES;
 /** Half of what frame.ts takes as a frame's JSON, since the estimate may be wrong by a factor of two: `"` and "ü" are two bytes. */
 const MAX_HEAD_ESTIMATE = 512 * 1024;
 
@@ -54,16 +56,17 @@ export function groupOf(serverId: number | undefined): string {
   return serverId === undefined ? "inbound" : String(serverId);
 }
 
-/** As many of the first arrivals as one request may carry: at least one. */
-export function countForRequest(arrivals: readonly Arrival[]): number {
+/** How many of the first arrivals one request may carry, which is one at least; and whether no more would go into it. */
+export function firstRequest(arrivals: readonly Arrival[]): { count: number; isFull: boolean } {
   let bytes = 0;
   let count = 0;
   for (const { message } of arrivals) {
     bytes += message.bytes.length;
-    if (count > 0 && bytes > MAX_REQUEST_BYTES) break;
+    if (count > 0 && bytes > MAX_REQUEST_BYTES) return { count, isFull: true };
     count++;
+    if (count === MAX_REQUEST_MESSAGES) return { count, isFull: true };
   }
-  return count;
+  return { count, isFull: false };
 }
 
 export function formBatches(arrivals: readonly Arrival[], sources: BatchSources): FormedBatch[] {

@@ -10,8 +10,8 @@ import type { Receipt, Submitted } from "../intake.ts";
 import { type Asks, askIngress, readAnswers } from "./answer.ts";
 import {
   type Arrival,
-  countForRequest,
   type FormedBatch,
+  firstRequest,
   formBatches,
   headEstimate,
   joinFrames,
@@ -24,6 +24,8 @@ import { FAILED } from "./room.ts";
 
 /** Requests that new mail waits for. Two: while one is at the Worker's disk, the next is being sent. */
 const MAX_YOUNG = 2;
+/** As long as what waits would fill a request, for which waiting longer gains nothing. */
+const MAX_YOUNG_FULL = 6;
 /** A request that has taken so long is waited for by its own messages only: one slow Outbox must not hold all others up. */
 const YOUNG_MS = 200;
 const MAX_REQUESTS = 32;
@@ -125,11 +127,12 @@ export class Collector {
     while (this.#arrivals.length > 0) {
       const mayAsk = !breaker.isOpen || (breaker.isHalfOpen && this.#requests.size === 0);
       const isDirect = mayAsk && !this.#isEnding;
+      const { count, isFull } = firstRequest(this.#arrivals);
       const isFree = isDirect
-        ? this.#young < MAX_YOUNG && this.#requests.size < MAX_REQUESTS
+        ? this.#young < (isFull ? MAX_YOUNG_FULL : MAX_YOUNG) && this.#requests.size < MAX_REQUESTS
         : this.#writes < MAX_WRITES;
       if (!isFree) return;
-      const batches = formBatches(this.#arrivals.splice(0, countForRequest(this.#arrivals)), SOURCES);
+      const batches = formBatches(this.#arrivals.splice(0, count), SOURCES);
       for (const { arrivals } of batches) this.#needs.metrics.batchMessages.observe(arrivals.length);
       const direct = batches.filter(({ group }) => isDirect && !groups.isOpen(group));
       const rest = batches.filter((batch) => !direct.includes(batch));
