@@ -15,6 +15,9 @@ const PROGRAMS: [string, string][] = [
   ["spamassassin", "spamassassin"],
   ["python3", "python3"],
   ["strace", "strace"],
+  ["curl", "curl"],
+  ["msmtp", "msmtp"],
+  ["postqueue", "postfix"],
 ];
 
 function run(command: string, args: string[]): boolean {

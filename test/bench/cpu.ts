@@ -23,7 +23,8 @@ function processes(): Process[] {
     }
     // The command's name may hold spaces and parentheses, so fields are counted from its last one.
     const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-    const ticks = Number(fields[11]) + Number(fields[12]);
+    // Its own, and that of children which have ended: servers with a process for each session would else cost nothing.
+    const ticks = fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0);
     found.push({ pid: Number(name), parent: Number(fields[1]), seconds: ticks / TICKS_PER_SECOND });
   }
   return found;

@@ -8,6 +8,7 @@ import { availableParallelism, cpus, tmpdir } from "node:os";
 import { acceptBench } from "./accept.ts";
 import { egressBench } from "./egress.ts";
 import { journeyBench } from "./journey.ts";
+import { smtpBench } from "./smtp.ts";
 import { stopAll } from "./started.ts";
 
 export interface Effort {
@@ -24,6 +25,7 @@ const TMPFS = 0x01021994;
 
 const SECTIONS: Record<string, (effort: Effort) => Promise<string>> = {
   accept: acceptBench,
+  smtp: smtpBench,
   journey: journeyBench,
   egress: egressBench,
 };

@@ -1,0 +1,118 @@
+/** What is measured at the SMTP door: the whole local system and its peers, each started afresh in a folder of its own, one at a time. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { certificateFor } from "../../src/local/world/certificates.ts";
+import { Postfix, postfixLacks } from "../journeys/postfix.ts";
+import { System } from "../journeys/system.ts";
+import { BenchChild } from "./child.ts";
+import type { Watched } from "./cpu.ts";
+import { openSmtpdLacks, startOpenSmtpd } from "./opensmtpd.ts";
+import { toStop } from "./started.ts";
+
+export interface Peer extends Watched {
+  port: number;
+  /** AUTH PLAIN's initial response; "" where it takes mail without. */
+  auth: string;
+  from: string;
+  stop(): Promise<void>;
+}
+
+export type PeerName = "Edgepost" | "Postfix" | "OpenSMTPD" | "smtp-server";
+
+export interface PeerKind {
+  start(): Promise<Peer>;
+  hasTls: boolean;
+  /** More at once than it can be asked for. */
+  mostSessions?: number;
+  /** Why it can't be measured here; undefined when it can. */
+  lacks: string | undefined;
+}
+
+export const PEERS: Record<PeerName, PeerKind> = {
+  Edgepost: { start: startEdgepost, hasTls: true, lacks: undefined },
+  Postfix: { start: startPostfix, hasTls: true, lacks: postfixLacks() },
+  // Its backlog is five: of fifty that come at once some would wait for the kernel's retries.
+  OpenSMTPD: { start: startOpenSmtpd, hasTls: false, mostSessions: 10, lacks: openSmtpdLacks() },
+  "smtp-server": { start: startDiscard, hasTls: true, lacks: undefined },
+};
+
+/** The bench is one address with more sessions than any client should have. */
+const LIMITS = { sessionsPerAddress: 5_000, sessionsPerKnownAddress: 5_000, commandsWithoutMail: 10_000 };
+
+const plain = (user: string, password: string) => Buffer.from(`\0${user}\0${password}`).toString("base64");
+
+export async function startEdgepost(): Promise<Peer & { system: System }> {
+  const folder = mkdtempSync(join(tmpdir(), "edgepost-bench-"));
+  const system = await System.start(folder, {
+    GATEWAY_AUTH_IN_CLEAR: "1",
+    GATEWAY_DOOR_LIMITS: JSON.stringify(LIMITS),
+  }).catch((error: unknown) => {
+    rmSync(folder, { recursive: true, force: true });
+    throw error;
+  });
+  const { smtp, serverToken, from, pid, pids } = system.local;
+  return {
+    system,
+    port: smtp.port,
+    auth: plain(serverToken, serverToken),
+    from,
+    serving: [pid],
+    standIns: [pids.world],
+    folder,
+    stop: toStop(() => system.remove()),
+  };
+}
+
+/** A certificate like ours: RSA of 2048 bits. */
+async function certificate(): Promise<{ folder: string; cert: string; key: string }> {
+  const folder = mkdtempSync(join(tmpdir(), "edgepost-peer-"));
+  await certificateFor(folder, "peer", ["localhost"]);
+  return { folder, cert: join(folder, "peer.pem"), key: join(folder, "peer-key.pem") };
+}
+
+/** As Debian has it, but that it delivers to nowhere. */
+async function startPostfix(): Promise<Peer> {
+  const { folder, cert, key } = await certificate();
+  const postfix = await Postfix.start({
+    default_transport: "discard:",
+    relay_transport: "discard:",
+    smtpd_tls_security_level: "may",
+    smtpd_tls_cert_file: cert,
+    smtpd_tls_key_file: key,
+    smtpd_relay_restrictions: "permit_mynetworks, reject",
+    // Its limit on one client would be measured, not its speed.
+    smtpd_client_connection_count_limit: "0",
+  });
+  return {
+    port: postfix.port,
+    auth: "",
+    from: "sender@example.com",
+    serving: [postfix.pid],
+    standIns: [],
+    folder: postfix.folder,
+    stop: toStop(async () => {
+      await postfix.remove();
+      rmSync(folder, { recursive: true, force: true });
+    }),
+  };
+}
+
+async function startDiscard(): Promise<Peer> {
+  const { folder, cert, key } = await certificate();
+  const child = new BenchChild("smtp-discard.ts", { BENCH_CERT: cert, BENCH_KEY: key });
+  const stop = toStop(async () => {
+    await child.stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
+  const { port } = await child.next<{ port: number }>();
+  return {
+    port,
+    auth: plain("bench", "bench"),
+    from: "sender@example.com",
+    serving: [child.pid],
+    standIns: [],
+    folder,
+    stop,
+  };
+}
