@@ -18,23 +18,37 @@ export interface Peer extends Watched {
   stop(): Promise<void>;
 }
 
-export type PeerName = "Edgepost" | "Postfix" | "OpenSMTPD" | "smtp-server";
+export interface Cell {
+  starttls: boolean;
+  sessions: number;
+  /** Messages: one for each session, or as many as there is time for. */
+  each: "one" | "many";
+}
+
+export type PeerName = "Edgepost" | "Postfix" | "Postfix, held" | "OpenSMTPD" | "smtp-server";
 
 export interface PeerKind {
   start(): Promise<Peer>;
-  hasTls: boolean;
-  /** More at once than it can be asked for. */
-  mostSessions?: number;
+  takes(cell: Cell): boolean;
   /** Why it can't be measured here; undefined when it can. */
   lacks: string | undefined;
 }
 
 export const PEERS: Record<PeerName, PeerKind> = {
-  Edgepost: { start: startEdgepost, hasTls: true, lacks: undefined },
-  Postfix: { start: startPostfix, hasTls: true, lacks: postfixLacks() },
-  // Its backlog is five: of fifty that come at once some would wait for the kernel's retries.
-  OpenSMTPD: { start: startOpenSmtpd, hasTls: false, mostSessions: 10, lacks: openSmtpdLacks() },
-  "smtp-server": { start: startDiscard, hasTls: true, lacks: undefined },
+  Edgepost: { start: startEdgepost, takes: () => true, lacks: undefined },
+  Postfix: { start: () => startPostfix(), takes: () => true, lacks: postfixLacks() },
+  "Postfix, held": {
+    start: () => startPostfix({ smtpd_recipient_restrictions: "static:HOLD" }),
+    takes: ({ sessions, each }) => sessions === 10 && each === "many",
+    lacks: postfixLacks(),
+  },
+  OpenSMTPD: {
+    start: startOpenSmtpd,
+    // Its backlog is five: of fifty that come at once some would wait for the kernel's retries.
+    takes: ({ starttls, sessions }) => !starttls && sessions <= 10,
+    lacks: openSmtpdLacks(),
+  },
+  "smtp-server": { start: startDiscard, takes: () => true, lacks: undefined },
 };
 
 /** The bench is one address with more sessions than any client should have. */
@@ -72,7 +86,7 @@ async function certificate(): Promise<{ folder: string; cert: string; key: strin
 }
 
 /** As Debian has it, but that it delivers to nowhere. */
-async function startPostfix(): Promise<Peer> {
+async function startPostfix(more: Record<string, string> = {}): Promise<Peer> {
   const { folder, cert, key } = await certificate();
   const postfix = await Postfix.start({
     default_transport: "discard:",
@@ -83,6 +97,7 @@ async function startPostfix(): Promise<Peer> {
     smtpd_relay_restrictions: "permit_mynetworks, reject",
     // Its limit on one client would be measured, not its speed.
     smtpd_client_connection_count_limit: "0",
+    ...more,
   });
   return {
     port: postfix.port,

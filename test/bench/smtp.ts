@@ -5,14 +5,8 @@ import { watch } from "./cpu.ts";
 import { calm, type Figures, figures, type Summary, summarize } from "./measure.ts";
 import type { Effort } from "./run.ts";
 import type { SmtpOrder, SmtpResult } from "./smtp-load.ts";
-import { PEERS, type Peer, type PeerKind, type PeerName, startEdgepost } from "./smtp-peers.ts";
+import { type Cell, PEERS, type Peer, type PeerKind, type PeerName, startEdgepost } from "./smtp-peers.ts";
 import { aim, doubts, short, table, whole } from "./table.ts";
-
-interface Cell {
-  starttls: boolean;
-  sessions: number;
-  each: "one" | "many";
-}
 
 const BYTES = 25_600;
 const IDLE = 1_000;
@@ -69,12 +63,10 @@ type Runs = Map<string, Figures[]>;
 const add = (runs: Runs, key: string, one: Figures) => runs.set(key, [...(runs.get(key) ?? []), one]);
 
 async function measure(name: PeerName, kind: PeerKind, effort: Effort, runs: Runs): Promise<void> {
-  const { hasTls, mostSessions = Number.POSITIVE_INFINITY } = kind;
   const peer = await kind.start();
   const loader = new SmtpLoader();
-  for (const cell of CELLS)
-    if ((hasTls || !cell.starttls) && cell.sessions <= mostSessions)
-      add(runs, `${nameOf(cell)}: ${name}`, await loader.run(peer, cell, effort));
+  for (const cell of CELLS.filter(kind.takes))
+    add(runs, `${nameOf(cell)}: ${name}`, await loader.run(peer, cell, effort));
   await loader.stop();
   await peer.stop();
 }
@@ -140,7 +132,7 @@ function report(runs: Runs, rss: number): string {
     ),
     "One load generator for all: raw sockets, no pipelining, p50 and p99 from MAIL to the 250. Edgepost is the whole local system, with AUTH always and",
     "recipients at servfail.test: first attempts fail and everything then waits. Postfix delivers to discard: and OpenSMTPD to a sink in the same time, without",
-    "AUTH. OpenSMTPD 6.8 as Debian has it answers before anything is flushed: strace sees no fsync at all.",
+    "AUTH; held, Postfix only accepts. OpenSMTPD 6.8 as Debian has it answers before anything is flushed: strace sees no fsync at all.",
     "smtp-server logs in and keeps nothing; it waits 100 ms before its greeting. Each TLS session is a full handshake with RSA of 2048 bits.",
     "CPU is of the whole tree that serves, for Edgepost supervisor, workerd and gateway; flushes are those that the disk completed.",
     ...lacking.map(([name, { lacks }]) => `${name} was not measured: ${lacks}.`),
