@@ -129,7 +129,7 @@ export class Spool implements Intake {
       ...this.#totals,
       bytes: this.#bytes,
       oldestSeconds: oldestAt === undefined ? 0 : Math.max(0, (Date.now() - oldestAt) / 1_000),
-      isWorkerUp: !this.#breaker.isOpen,
+      isWorkerUp: !this.#breaker.isOpen || this.#breaker.isHalfOpen,
       isWritable: this.#isAccessible && !this.#keep.isFailing,
       hasRoom: this.#room.has(0),
       inFlight: this.#collector.inFlight,

@@ -41,6 +41,8 @@ export class FakeWorker {
   readonly away = new Set<number>();
   /** Messages for these servers are refused. */
   readonly refuses = new Set<number>();
+  /** Batches for these servers are answered with a 400, as frames are that the Worker does not understand. */
+  readonly malformed = new Set<number>();
   delayMs = 0;
   requests = 0;
   /** Batches in each request, in their order. */
@@ -104,6 +106,10 @@ export class FakeWorker {
       results.push(mode === "none" ? { key: (header as Batch).key } : this.#take(header as Batch, body));
     }
     this.asked.push(batches);
+    if (batches.some(({ serverId }) => this.malformed.has(serverId ?? 0))) {
+      response.writeHead(400).end("malformed frames");
+      return;
+    }
     if (this.delayMs > 0) await new Promise((resolve) => setTimeout(resolve, this.delayMs));
     if (mode === "late") return;
     if (mode === "short") for (const result of results) result.results?.pop();
@@ -115,6 +121,7 @@ export class FakeWorker {
 
   #take(batch: Batch, body: Uint8Array): BatchResult {
     const { key, serverId, messages } = batch;
+    if (this.malformed.has(serverId ?? 0)) return { key };
     if (serverId !== undefined && this.away.has(serverId)) return { key };
     if (serverId !== undefined && this.refuses.has(serverId)) {
       const reply = { code: 550, enhanced: "5.7.1", text: "this server does not exist any more" };

@@ -1,10 +1,21 @@
 /** The spool while the Worker is away, and after: torn files, full and broken disks, what is held, and a person's commands. */
 import { execFile, spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, renameSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { writeDurably } from "../../../src/gateway/spool/file.ts";
 import { newEntry, readName } from "../../../src/gateway/spool/folder.ts";
 import { FakeWorker } from "./fake-worker.ts";
 import { accountFor, idOf, message, newFolder, newSpool, type Under, until } from "./spools.ts";
@@ -136,6 +147,18 @@ describe("what was spooled", () => {
     expect(under.spool.state().isWorkerUp).toBe(true);
   });
 
+  it("is not taken for the Worker's absence, when the Worker understands none of it", async () => {
+    const { folder } = await filled(1, { serverId: 9 });
+    fake.malformed.add(9);
+    const under = await begin(fake, { folder });
+    const refused = () => under.events.filter(({ event }) => event === "spool: not taken").length;
+    await until(() => refused() >= 3 && under.spool.state().isWorkerUp, "the Worker is believed to be there");
+    const id = idOf(await under.spool.take(message()));
+    expect(await under.metric('edgepost_intake_messages_total{way="direct"}')).toBe(1);
+    expect(fake.ids).toEqual([id]);
+    expect(under.files("waiting").length).toBe(1);
+  });
+
   it("is taken out of its folder by hand without harm", async () => {
     const { folder, ids } = await filled(12);
     fake.mode = "500";
@@ -224,6 +247,26 @@ describe.skipIf(process.getuid?.() !== 0)("a disk that is small (needs root, for
     expect(under.files("writing")).toEqual([]);
     expect(under.files("waiting").length).toBe(1);
     expect(under.spool.ready()).toBe(false);
+  });
+
+  it("never counts a write that came up short as whole, at whichever byte", async () => {
+    const path = join(folder, "file");
+    const room = statfsSync(folder).bavail * statfsSync(folder).bsize;
+    const outcomes = { whole: 0, refused: 0 };
+    for (let over = -200; over <= 200; over += 10) {
+      // The last part is the one that does not fit: nothing is written behind it that would fail.
+      const parts = [Buffer.alloc(room + over - 70, "a"), Buffer.alloc(70, "b")];
+      const error = await writeDurably(path, parts).catch((cause: unknown) => cause);
+      if (error) {
+        expect(error).toMatchObject({ code: "ENOSPC" });
+        outcomes.refused++;
+      } else {
+        expect(statSync(path).size).toBe(room + over);
+        outcomes.whole++;
+      }
+      rmSync(path, { force: true });
+    }
+    expect(outcomes).toEqual({ whole: 21, refused: 20 });
   });
 
   it("that is read-only is a 451, and at MAIL too; it is not ready until it can be written again", async () => {
