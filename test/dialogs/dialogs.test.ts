@@ -55,6 +55,7 @@ describe.each(Object.entries(KINDS))("the gateway %s", (kind, settings) => {
       await play(script, port, value, {
         worker,
         target,
+        forwardedMs: 30_000,
         restart: async () => {
           await gateway.restart();
           target.port = gateway.portOf(port);

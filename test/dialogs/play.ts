@@ -5,12 +5,11 @@ import { matches } from "./reply-pattern.ts";
 import { fill, type Port, type Script, type Step } from "./script.ts";
 import { shown, type Target, Wire } from "./wire.ts";
 
-/** Mail that was spooled is with the Worker in less than this. */
-const FORWARDED_MS = 30_000;
-
 export interface Stage {
   target: Target;
   worker: FakeWorker;
+  /** Mail that was spooled is with the Worker in less than this. */
+  forwardedMs: number;
   restart(): Promise<void>;
 }
 
@@ -198,8 +197,8 @@ class Player {
 
   async #expectAccepted(count: number): Promise<void> {
     this.#accepted = count;
-    const { worker, target } = this.#stage;
-    const endsAt = performance.now() + FORWARDED_MS;
+    const { worker, target, forwardedMs } = this.#stage;
+    const endsAt = performance.now() + forwardedMs;
     while (worker.from(target.client).length < count && performance.now() < endsAt) await sleep(20);
     const accepted = worker.from(target.client).length;
     if (accepted !== count)

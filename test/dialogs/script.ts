@@ -63,8 +63,7 @@ export function parseScript(name: string, source: string): Script {
     }
   }
   if (script.ports.length === 0) throw new Error(`${name}: no port`);
-  if (script.steps.at(-1)?.more.length === 0 && script.steps.at(-1)?.text.startsWith("-"))
-    throw new Error(`${name}: a reply without its last line`);
+  if (continues(script.steps.at(-1))) throw new Error(`${name}: a reply without its last line`);
   return script;
 }
 
