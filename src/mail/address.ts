@@ -115,7 +115,7 @@ function checked(email: string, name: string): Mailbox | string {
 }
 
 /** The domain as A-labels (RFC 5890 §2.3.2.1); undefined when it is none that mail can go to. */
-function asciiDomain(given: string): string | undefined {
+export function asciiDomain(given: string): string | undefined {
   let domain = given;
   if (!ASCII_DOMAIN.test(given)) {
     // Only letters, marks, digits and the dots of other scripts: nothing that URL reads as a port, a path or a user.
