@@ -123,7 +123,7 @@ export function gatewayRoutes(needs: GatewayNeeds): Hono {
     const work: Promise<BatchResult>[] = [];
     try {
       for await (const { header, body } of decodeFrames(request.body, MAX_BATCH_BYTES))
-        work.push(take(batchShape.parse(header), body, { request, needs }));
+        work.push(takeFrame(header, body, { request, needs }));
     } catch (error) {
       needs.log("ingress refused", { error: String(error).slice(0, 500), frames: work.length });
       // The frames before were whole, and may be accepted by now: they get their answers.
@@ -141,6 +141,14 @@ export function gatewayRoutes(needs: GatewayNeeds): Hono {
 interface Context {
   request: Request;
   needs: GatewayNeeds;
+}
+
+/** A batch that cannot be read is answered as one that was not accepted, so that those beside it are. */
+async function takeFrame(header: unknown, body: Uint8Array, context: Context): Promise<BatchResult> {
+  const batch = batchShape.safeParse(header);
+  if (batch.success) return take(batch.data, body, context);
+  context.needs.log("batch not understood", { issues: batch.error.issues.slice(0, 3) });
+  return { key: String((header as { key?: unknown } | null)?.key ?? "") };
 }
 
 async function take(batch: Batch, body: Uint8Array, context: Context): Promise<BatchResult> {

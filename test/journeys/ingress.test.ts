@@ -386,6 +386,12 @@ describe("a gateway that is none", () => {
     await expect(worker.frames("/gateway/ingress", Buffer.from("nonsense"), 5_000)).rejects.toThrow("400");
     const cut = batchOf([{ to: ["a@b.example"], raw: "x" }]).frame.subarray(0, -1);
     await expect(worker.frames("/gateway/ingress", cut, 5_000)).rejects.toThrow("400");
+    const good = batchOf([{ to: ["beside@b.example"], raw: simple("beside@b.example") }]);
+    const odd = encodeFrame({ ...good.batch, v: 2, key: "odd" }, new Uint8Array(3));
+    expect(await handOver(Buffer.concat([odd, good.frame]))).toEqual([
+      { key: "odd" },
+      { key: good.batch.key, results: [{ accepted: true }] },
+    ]);
     const { batch, frame } = batchOf([{ to: ["a@b.example"], raw: simple("a@b.example") }], 99);
     expect(await handOver(frame)).toEqual([
       {
