@@ -132,9 +132,9 @@ export class CommandStream extends SMTPStream {
   }
 
   #handOn(line: Buffer): void {
-    if (line.at(-1) !== CR) return this.onflaw("line end", this.#resume);
     const command = line.subarray(0, -1);
-    if (command.includes(CR) || command.includes(0)) return this.onflaw("control character", this.#resume);
-    this.oncommand(command, this.#resume);
+    if (line.at(-1) !== CR) this.onflaw("line end", this.#resume);
+    else if (command.includes(CR) || command.includes(0)) this.onflaw("control character", this.#resume);
+    else this.oncommand(command, this.#resume);
   }
 }

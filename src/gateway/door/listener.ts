@@ -7,6 +7,7 @@ import { randomBytes } from "node:crypto";
 import type { Socket } from "node:net";
 import { SMTPServer } from "smtp-server";
 import { isAddressAllowed, type SMTPConnectionOptions } from "smtp-server/lib/smtp-connection.js";
+import type { Reply } from "../../mail/reply.ts";
 import type { DoorConfig, Listener as ListenerConfig } from "../config.ts";
 import type { Certificate } from "./certificate.ts";
 import type { SessionCounts } from "./limits.ts";
@@ -77,12 +78,12 @@ export class Listener extends SMTPServer {
 
   override _handleProxy(socket: Socket, admit: Admit): void {
     const peer = plainAddress(socket.remoteAddress);
-    if (!this.#needs.config.proxy) return this.#enter(socket, { address: peer, port: undefined }, admit);
-    if (!isAddressAllowed(this.#needs.door.proxies, peer)) {
+    if (!this.#needs.config.proxy) this.#enter(socket, { address: peer, port: undefined }, admit);
+    else if (isAddressAllowed(this.#needs.door.proxies, peer)) this.#readHeader(socket, peer, admit);
+    else {
       this.#needs.log("not a proxy of ours", { address: peer });
-      return this.#turnAway(socket, "proxy", admit);
+      this.#turnAway(socket, "proxy", admit);
     }
-    this.#readHeader(socket, peer, admit);
   }
 
   #readHeader(socket: Socket, peer: string, admit: Admit): void {
@@ -116,23 +117,26 @@ export class Listener extends SMTPServer {
   }
 
   #enter(socket: Socket, from: { address: string; port: number | undefined }, admit: Admit): void {
-    const { counts, metrics, door } = this.#needs;
-    const refused = counts.enter(from.address);
-    if (!refused)
-      return admit(null, { id: newSessionId(), remoteAddress: from.address, remotePort: from.port });
-    const { code, enhanced, text } = refused.reply;
-    if (this.kind === "tls" || this.#lingering >= MAX_LINGERING)
-      return this.#turnAway(socket, refused.reason, admit);
-    metrics.refused.inc({ reason: refused.reason });
+    const refused = this.#needs.counts.enter(from.address);
+    if (!refused) admit(null, { id: newSessionId(), remoteAddress: from.address, remotePort: from.port });
+    else if (this.kind === "tls" || this.#lingering >= MAX_LINGERING)
+      this.#turnAway(socket, refused.reason, admit);
+    else {
+      this.#needs.metrics.refused.inc({ reason: refused.reason });
+      this.#say(socket, refused.reply);
+      admit(new Error(refused.reason));
+    }
+  }
+
+  #say(socket: Socket, { code, enhanced, text }: Reply): void {
     this.#lingering++;
-    const timer = setTimeout(() => socket.destroy(), Math.min(LINGER_MS, door.limits.idle));
+    const timer = setTimeout(() => socket.destroy(), LINGER_MS);
     socket.on("error", ignore).on("close", () => {
       clearTimeout(timer);
       this.#lingering--;
     });
     // What it says is read and dropped: unread bytes would make the kernel drop our reply.
     socket.resume().end(`${code} ${enhanced} ${text}\r\n`);
-    admit(new Error(refused.reason));
   }
 
   /** Without a word: there is none before TLS, or there are too many. */

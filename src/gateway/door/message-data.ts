@@ -168,9 +168,9 @@ export class MessageData {
   #keep(chunk: Buffer, from: number, to: number): void {
     if (this.flaw !== undefined || to <= from) return;
     const needed = this.#used + to - from;
-    if (needed - this.#prefixBytes > this.#limit) return this.#refuse("size");
-    if (needed > this.#buffer.length && !this.#grow(needed)) return this.#refuse("memory");
-    this.#used += chunk.copy(this.#buffer, this.#used, from, to);
+    if (needed - this.#prefixBytes > this.#limit) this.#refuse("size");
+    else if (needed > this.#buffer.length && !this.#grow(needed)) this.#refuse("memory");
+    else this.#used += chunk.copy(this.#buffer, this.#used, from, to);
   }
 
   #grow(needed: number): boolean {
