@@ -1,6 +1,6 @@
 /** A process of the local system that is brought back whenever it ends, as a supervisor in production would. */
 import { type ChildProcess, fork } from "node:child_process";
-import { appendFileSync } from "node:fs";
+import { appendFileSync, closeSync, openSync, readFileSync, statSync } from "node:fs";
 
 const RESTART_MS = 100;
 /** A process that ends at once would otherwise be started ten times a second for ever. */
@@ -33,17 +33,16 @@ export class Child {
   start(): Promise<void> {
     return new Promise((ready, failed) => {
       const { script, env, name, logFile } = this.#spec;
+      // The file itself and no pipe: each line would cost this process as much as the one that wrote it.
+      const log = openSync(logFile, "a", 0o600);
+      const before = statSync(logFile).size;
       const child = fork(script, {
         env: { ...process.env, ...env },
-        stdio: ["ignore", "ignore", "pipe", "ipc"],
+        stdio: ["ignore", "ignore", log, "ipc"],
       });
+      closeSync(log);
       this.#process = child;
       let isReady = false;
-      let said = "";
-      child.stderr?.on("data", (chunk: Buffer) => {
-        appendFileSync(logFile, chunk);
-        if (!isReady) said = (said + chunk.toString()).slice(-2_000);
-      });
       child.on("message", (message: { ready?: boolean }) => {
         if (!message.ready) return;
         isReady = true;
@@ -52,8 +51,10 @@ export class Child {
       });
       child.on("exit", (code, signal) => {
         if (this.#stopping) return;
-        if (!isReady)
-          failed(new Error(`${name} ended before it was ready (${signal ?? code}): ${said.trim()}`));
+        if (!isReady) {
+          const said = readFileSync(logFile).subarray(before).toString().slice(-2_000).trim();
+          failed(new Error(`${name} ended before it was ready (${signal ?? code}): ${said}`));
+        }
         setTimeout(() => void this.#again(), this.#restartMs);
         this.#restartMs = Math.min(this.#restartMs * 2, MAX_RESTART_MS);
       });
