@@ -25,7 +25,7 @@ export async function play(
     await player.open();
     for (const step of script.steps) {
       at = step.line;
-      for (let n = 1; n <= step.times; n++) await player.step(step, n);
+      await player.step(step);
     }
     await player.finish();
   } catch (error) {
@@ -79,20 +79,20 @@ class Player {
     await this.#wire?.leave();
   }
 
-  async step(step: Step, n: number): Promise<void> {
-    const { verb } = step;
-    const text = fill(step.text, this.#names(n));
-    if (verb === "C" || verb === "raw") {
-      this.#unsent += verb === "C" ? `${text}\r\n` : text;
-      // A message of megabytes is not one packet anyway.
-      if (this.#unsent.length > 65_536) await this.#flush();
-      return;
+  async step(step: Step): Promise<void> {
+    const { verb, times } = step;
+    // A message of ten megabytes is a line many times, and is not filled in line by line.
+    const isSame = (verb === "C" || verb === "raw") && !step.text.includes("{n}");
+    for (let n = 1; n <= (isSame ? 1 : times); n++) {
+      const text = fill(step.text, this.#names(n));
+      if (verb === "C") this.#unsent += `${text}\r\n`.repeat(isSame ? times : 1);
+      else if (verb === "raw") this.#unsent += text.repeat(isSame ? times : 1);
+      else await this.#act(verb, text, step);
     }
-    await this.#flush();
-    await this.#act(verb, text, step);
   }
 
   async #act(verb: string, text: string, step: Step): Promise<void> {
+    await this.#flush();
     const wire = this.#connected;
     switch (verb) {
       case "S":
