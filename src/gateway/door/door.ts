@@ -86,7 +86,7 @@ export class Door {
     });
     clearTimeout(timer);
     clearInterval(this.#tick);
-    await this.#kept.end();
+    await Promise.all([this.#kept.end(), this.#ownDomains.end()]);
   }
 
   #newListener(config: ListenerConfig): Listener {

@@ -35,6 +35,7 @@ export class OwnDomainList {
   #text = "";
   #refreshedAt = Number.NEGATIVE_INFINITY;
   #refresh: Promise<void> | undefined;
+  #writing: Promise<void> = Promise.resolve();
   #awayUntil = 0;
 
   constructor(needs: OwnDomainNeeds) {
@@ -81,6 +82,12 @@ export class OwnDomainList {
     }
   }
 
+  /** What is being written is on disk when it resolves. */
+  async end(): Promise<void> {
+    // Its failure is logged where it was begun.
+    await this.#writing.catch(() => undefined);
+  }
+
   /** One request at a time; never rejects. */
   #refreshNow(): Promise<void> {
     this.#refreshedAt = Date.now();
@@ -96,7 +103,9 @@ export class OwnDomainList {
       const list = DomainsShape.parse(await worker.json("/gateway/domains", undefined, ASK_MS));
       const before = this.#text;
       this.#take(list);
-      if (this.#text !== before) await writeStateFile(this.#path, this.#text);
+      if (this.#text === before) return;
+      this.#writing = writeStateFile(this.#path, this.#text);
+      await this.#writing;
     } catch (error) {
       // What is known stays known.
       log("own domains not refreshed", { error: String(error).slice(0, 300) });

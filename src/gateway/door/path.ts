@@ -11,6 +11,8 @@ export interface Path {
   /** Lower-case A-labels, "[192.0.2.1]", or a name that only a local network knows. */
   domain: string;
   isQuoted: boolean;
+  /** As written: a domain beyond ASCII needs SMTPUTF8 too (RFC 6531 §3.3). */
+  isAscii: boolean;
   /** It named relays ("@a,@b:"), which are ignored (RFC 5321 appendix C). */
   hasRoute: boolean;
 }
@@ -30,7 +32,7 @@ const MAX_PATH_BYTES = 254;
 
 // Also what is invisible, or ends a line for some: such an address is meant to deceive.
 // biome-ignore lint/suspicious/noControlCharactersInRegex: refusing them is the point.
-const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u200b\u2028\u2029\u2060\ufeff]/;
+const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff]/;
 const ROUTE = /^@[^\s,:@"]+(?:,@[^\s,:@"]+)*:/;
 const LOCAL = /^[^\s"(),:;<>@[\\\]]+$/;
 const QUOTED_LOCAL = /^"(?:[^"\\]|\\.)*"$/;
@@ -83,7 +85,7 @@ function readPath(text: string): Path | undefined | "fault" {
   const isQuoted = local.startsWith('"');
   if (at < 1 || domain === undefined) return "fault";
   if (!(isQuoted ? QUOTED_LOCAL : LOCAL).test(local)) return "fault";
-  return { local, domain, isQuoted, hasRoute: route !== "" };
+  return { local, domain, isQuoted, isAscii: isAscii(mailbox), hasRoute: route !== "" };
 }
 
 function readDomain(text: string): string | undefined {

@@ -47,8 +47,6 @@ interface Opening {
   kind: ListenerConfig["kind"];
 }
 
-/** How many lines may end in a bare LF, before it is clear that they all will. */
-const MAX_BARE_LINE_ENDS = 3;
 const HTTP = /^(?:OPTIONS|GET|HEAD|POST|PUT|DELETE|TRACE|CONNECT|PATCH) .* HTTP\/\d/i;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they would end the line of a reply.
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g;
@@ -78,7 +76,6 @@ export class Session extends SMTPConnection {
   continuation: ((text: string) => Answer) | undefined;
   #errors = 0;
   #commandsWithoutMail = 0;
-  #bareLineEnds = 0;
   #isBusy = false;
   #isCorked = false;
   #isEnded = false;
@@ -308,8 +305,8 @@ export class Session extends SMTPConnection {
       if (flaw === "endless") this.cut("line length", "4.7.0", "a line without an end");
       else {
         this.answer(LINE_FLAWS[flaw]);
-        if (flaw === "line end" && ++this.#bareLineEnds >= MAX_BARE_LINE_ENDS)
-          this.cut("line ends", "4.7.0", "lines end with CRLF here");
+        // What follows may be what somebody put into an address, and would be run as a command.
+        if (flaw === "line end") this.cut("line ends", "4.7.0", "a bare LF ends no command");
       }
     }
     this.#done(resume);

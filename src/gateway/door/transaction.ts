@@ -13,7 +13,7 @@ import {
   readMailParameters,
   readRcptParameters,
 } from "./parameters.ts";
-import { isAscii, type Path, type PathFault, readPathCommand } from "./path.ts";
+import { type Path, type PathFault, readPathCommand } from "./path.ts";
 import { inboundRecipient, mailRefusal, outboundRecipient, type Standing } from "./policy.ts";
 import { reply } from "./reply.ts";
 
@@ -24,6 +24,7 @@ export interface TransactionNeeds {
   maxRecipients: number;
 }
 
+const NOT_ASCII = reply(553, "5.6.7", "the address is not ASCII: SMTPUTF8 must be asked for");
 const OK_RCPT = reply(250, "2.1.5", "OK");
 
 export class Transaction {
@@ -68,8 +69,7 @@ export class Transaction {
     if ("fault" in read) return faultReply(read, "MAIL FROM:<address>", "5.1.7");
     const parameters = attempt(() => readMailParameters(read.parameters));
     if ("code" in parameters) return parameters;
-    if (!parameters.isUtf8 && !isAsciiPath(read.path))
-      return reply(553, "5.6.7", "the address is not ASCII: SMTPUTF8 must be asked for");
+    if (!parameters.isUtf8 && read.path?.isAscii === false) return NOT_ASCII;
     const full = this.#needs.intake.refusal(parameters.size ?? 0);
     if (full) return full;
     this.#reversePath = read.path ? `${read.path.local}@${read.path.domain}` : "";
@@ -86,8 +86,7 @@ export class Transaction {
     if (!path) return reply(550, "5.1.3", "nobody can be reached at the null path");
     const parameters = attempt(() => readRcptParameters(read.parameters, this.#mail.isUtf8));
     if ("code" in parameters) return parameters;
-    if (!this.#mail.isUtf8 && !isAsciiPath(path))
-      return reply(553, "5.6.7", "the address is not ASCII: SMTPUTF8 must be asked for");
+    if (!this.#mail.isUtf8 && !path.isAscii) return NOT_ASCII;
     if (!standing.isAuthenticated) return this.#inbound(path, parameters);
     const address = outboundRecipient(path);
     return typeof address === "string" ? this.#add(address, parameters) : address;
@@ -114,16 +113,11 @@ export class Transaction {
 
   /** The same again counts once, with what was said of it last. */
   #add(address: string, parameters: RcptParameters): Reply {
-    const key = address.toLowerCase();
-    if (!this.#recipients.has(key) && this.#recipients.size >= this.#needs.maxRecipients)
+    if (!this.#recipients.has(address) && this.#recipients.size >= this.#needs.maxRecipients)
       return reply(452, "4.5.3", "too many recipients: the others in another message");
-    this.#recipients.set(key, { address, ...parameters });
+    this.#recipients.set(address, { address, ...parameters });
     return OK_RCPT;
   }
-}
-
-function isAsciiPath(path: Path | undefined): boolean {
-  return !path || isAscii(path.local);
 }
 
 function faultReply({ fault }: PathFault, syntax: string, enhanced: string): Reply {

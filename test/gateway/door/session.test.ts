@@ -215,7 +215,10 @@ describe("a session", () => {
       envid: "QQ+314159",
     });
     expect(Buffer.from(message?.bytes ?? []).toString()).toContain("with UTF8SMTPSA id");
-    expect(await client.ask("MAIL FROM:<söner@b.test>")).toMatch(/^553 5\.6\.7/);
+    for (const address of ["söner@b.test", "a@bücher.test"])
+      expect(await client.ask(`MAIL FROM:<${address}>`)).toMatch(/^553 5\.6\.7/);
+    await client.ask("MAIL FROM:<a@b.test>");
+    expect(await client.ask("RCPT TO:<a@bücher.test>")).toMatch(/^553 5\.6\.7/);
     client.close();
   });
 

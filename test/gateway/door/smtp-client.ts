@@ -32,6 +32,7 @@ export class SmtpClient {
   static async openTls(port: number): Promise<SmtpClient> {
     const socket = connectTls({ port, host: "127.0.0.1", rejectUnauthorized: false });
     const client = new SmtpClient(socket);
+    socket.setNoDelay(true);
     await once(socket, "secureConnect");
     return client;
   }
@@ -86,7 +87,7 @@ export class SmtpClient {
     const found = whole.exec(this.#text)?.[0];
     if (found === undefined) return "closed";
     this.#text = this.#text.slice(found.length);
-    return found.trimEnd().replaceAll("\r\n", "|");
+    return found.slice(0, -2).replaceAll("\r\n", "|");
   }
 
   /** All replies up to the end of the connection. */
