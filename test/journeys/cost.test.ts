@@ -4,6 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
+import { createTransport } from "nodemailer";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { System, until } from "./system.ts";
 
@@ -43,11 +44,14 @@ function message(i: number) {
   };
 }
 
-/** What is counted from the request until everything of it is in the archive; asking is not counted. */
-async function costOf(path: string, body: unknown, messages: number): Promise<Counts> {
+const post = (path: string, body: unknown) => async () =>
+  expect((await system.api("POST", path, body)).status).toBe(200);
+
+/** What is counted from sending until everything of it is in the archive; asking is not counted. */
+async function costOf(send: () => Promise<unknown>, messages: number): Promise<Counts> {
   await counts(true);
   const before = await archived();
-  expect((await system.api("POST", path, body)).status).toBe(200);
+  await send();
   await until("all is archived", async () => (await archived()) === before + messages, 60_000);
   // The Outbox forgets the messages after D1 has them.
   await new Promise((done) => setTimeout(done, 1_000));
@@ -79,13 +83,10 @@ function claimed(label: string): number[] {
 describe("the cost of a message", () => {
   it("is what the README says, single and in batches of 500, and under $6 a million in batches", async () => {
     // The first message of an Outbox also pays for its registration.
-    await costOf("/email", message(0), 1);
-    const single = await costOf("/email", message(1), 1);
-    const batch = await costOf(
-      "/email/batch",
-      Array.from({ length: BATCH }, (_, i) => message(i)),
-      BATCH,
-    );
+    await costOf(post("/email", message(0)), 1);
+    const single = await costOf(post("/email", message(1)), 1);
+    const all = Array.from({ length: BATCH }, (_, i) => message(i));
+    const batch = await costOf(post("/email/batch", all), BATCH);
     const perBatch = Object.fromEntries(Object.entries(batch).map(([k, v]) => [k, v / BATCH])) as Counts;
     const rows: [string, keyof Counts][] = [
       ["D1 rows written", "d1RowsWritten"],
@@ -114,4 +115,25 @@ describe("the cost of a message", () => {
     expect(dollars[1]).toBeLessThanOrEqual(inBatches ?? -1);
     expect(dollars[1]).toBeLessThan(6);
   }, 120_000);
+
+  it("is a row and a request more by SMTP: its batch's key, and the login", async () => {
+    const { smtp, serverToken } = system.local;
+    const client = createTransport({
+      host: smtp.host,
+      port: smtp.port,
+      requireTLS: true,
+      tls: { ca: readFileSync(smtp.caFile), servername: "localhost" },
+      auth: { user: serverToken, pass: serverToken },
+    });
+    const { From: from, To: to, Subject: subject, TextBody: text } = message(2);
+    const cost = await costOf(() => client.sendMail({ from, to, subject, text }), 1);
+    client.close();
+    console.log(`by SMTP: ${JSON.stringify(cost)}, $${dollarsPerMillion(cost, 1).toFixed(2)} a million`);
+    const [rows] = claimed("Durable Object rows written");
+    const [requests] = claimed("Worker requests");
+    expect(cost.objectRowsWritten).toBeLessThanOrEqual((rows ?? -1) + 1);
+    expect(cost.workerRequests).toBeLessThanOrEqual((requests ?? -1) + 1);
+    const [dollars] = claimed("Dollars a million");
+    expect(dollarsPerMillion(cost, 1)).toBeLessThanOrEqual((dollars ?? -1) + 2);
+  }, 60_000);
 });
