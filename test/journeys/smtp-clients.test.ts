@@ -42,8 +42,8 @@ function invitation(to: string): string {
     "END:VCALENDAR",
     "--inner--",
     "--outer",
-    'Content-Type: application/octet-stream; name="all.bin"',
-    'Content-Disposition: attachment; filename="all.bin"',
+    'Content-Type: application/octet-stream; name="all.dat"',
+    'Content-Disposition: attachment; filename="all.dat"',
     "Content-Transfer-Encoding: base64",
     "",
     Buffer.from(Array.from({ length: 256 }, (_, i) => i))
