@@ -24,8 +24,8 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
   ["HELO", (session, text) => hello(session, text, "HELO")],
   ["STARTTLS", startTls],
   ["AUTH", (session, text) => session.login.begin(text)],
-  ["MAIL", (session, text) => envelope(session, text, (t) => session.transaction.mail(t, session.standing))],
-  ["RCPT", (session, text) => envelope(session, text, (t) => session.transaction.rcpt(t, session.standing))],
+  ["MAIL", mail],
+  ["RCPT", (session, text) => envelope(session, text, (t) => session.transaction.rcpt(t))],
   ["DATA", (session, text) => session.delivery.begin(text)],
   ["RSET", reset],
   ["NOOP", () => OK],
@@ -63,6 +63,12 @@ function startTls(session: Session, text: string): Answer {
   session._socket.uncork();
   session.upgrade(() => undefined);
   return undefined;
+}
+
+function mail(session: Session, text: string): Answer {
+  const begin = () => envelope(session, text, (t) => session.transaction.mail(t, session.standing));
+  const refusal = session.login.check();
+  return refusal instanceof Promise ? refusal.then((later) => later ?? begin()) : (refusal ?? begin());
 }
 
 function envelope(session: Session, text: string, run: (text: string) => Answer): Answer {

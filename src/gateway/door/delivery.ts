@@ -62,7 +62,7 @@ export class Delivery {
     const { memory } = session.needs;
     const data = new MessageData({ prefix, limit: MAX_SUBMISSION_BYTES, declared: transaction.size, memory });
     this.#arriving = { data, prefixBytes: prefix.length, since: Date.now() };
-    input.startData(data, () => void this.#end());
+    input.startData(data, () => void this.#end().catch((error: unknown) => session.fail(error)));
     session.dataFollows();
     return undefined;
   }
@@ -74,6 +74,8 @@ export class Delivery {
     const silentMs = now - (session.input?.lastInputAt ?? now);
     if (data.flaw && silentMs > SILENT_AFTER_FLAW_MS) this.#refuse(REFUSALS[data.flaw], true);
     else if (isTooSlow(data, now - since, session.needs.limits)) {
+      data.release();
+      this.#arriving = undefined;
       session.needs.metrics.messages.inc({ result: "too slow" });
       session.cut("slow", "4.4.2", "the message comes too slowly");
     }
@@ -120,7 +122,9 @@ export class Delivery {
     this.#arriving = undefined;
     this.isWaiting = true;
     const { account, remoteAddress, id } = session;
-    const { envelope } = session.transaction;
+    const { envelope, isSubmission } = session.transaction;
+    // Its recipients were let in by another rule: nothing changes that within a transaction, and if something did, nobody relays by it.
+    if (isSubmission !== (account !== undefined)) throw new Error("the login changed within a transaction");
     const submitted = { envelope, session: id, remoteAddress, bytes, ...(account ? { account } : {}) };
     const receipt = await session.needs.intake.take(submitted);
     this.isWaiting = false;

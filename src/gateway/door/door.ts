@@ -13,7 +13,8 @@ import { Listener } from "./listener.ts";
 import { Logins } from "./logins.ts";
 import type { DoorMetrics } from "./metrics.ts";
 import { OwnDomainList } from "./own-domains.ts";
-import type { Session, SessionNeeds } from "./session.ts";
+import type { Session } from "./session.ts";
+import type { SessionNeeds } from "./session-needs.ts";
 import { Tarpit } from "./tarpit.ts";
 
 /** How often sessions are looked at: their limits are of seconds and minutes. */

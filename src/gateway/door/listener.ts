@@ -13,11 +13,14 @@ import type { Certificate } from "./certificate.ts";
 import type { SessionCounts } from "./limits.ts";
 import type { DoorMetrics } from "./metrics.ts";
 import { readProxyHeader } from "./proxy-header.ts";
-import { Session, type SessionNeeds } from "./session.ts";
+import { Session } from "./session.ts";
+import type { SessionNeeds } from "./session-needs.ts";
 
 /** How long a client that is refused may take to read it, and how many at once are waited for. */
 const LINGER_MS = 1_000;
 const MAX_LINGERING = 200;
+/** Every connection of a flood may fail in the same way. */
+const COMPLAIN_MS = 1_000;
 const KEEP_ALIVE_MS = 60_000;
 
 export interface ListenerNeeds {
@@ -36,6 +39,7 @@ type Admit = (error: Error | null, options?: SMTPConnectionOptions & { id: strin
 export class Listener extends SMTPServer {
   readonly #needs: ListenerNeeds;
   #lingering = 0;
+  #complainedAt = 0;
 
   constructor(needs: ListenerNeeds) {
     const isTls = needs.config.kind === "tls";
@@ -55,7 +59,9 @@ export class Listener extends SMTPServer {
     this.secureContext.set("*", needs.certificate.context);
     // Out of file descriptors, most likely: those who are in go on, and the next may be taken again.
     this.on("error", (error: NodeJS.ErrnoException) => {
-      if (this.server.listening) needs.log("accept failed", { error: error.code ?? error.message });
+      if (!this.server.listening || Date.now() - this.#complainedAt < COMPLAIN_MS) return;
+      this.#complainedAt = Date.now();
+      needs.log("accept failed", { error: error.code ?? error.message });
     });
   }
 

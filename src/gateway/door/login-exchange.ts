@@ -10,11 +10,19 @@ import { reply } from "./reply.ts";
 import { beginSasl, type Credentials, type SaslExchange, type SaslStep } from "./sasl.ts";
 import type { Session } from "./session.ts";
 
+/** So old may an answer be before it is asked for again; and so old before a message waits for it. */
+const CHECK_MS = 15_000;
+const WAIT_MS = 40_000;
+
 const EARLY = reply(503, "5.5.1", "nothing may follow AUTH before its reply");
 
 export class LoginExchange {
   readonly #session: Session;
   #failures = 0;
+  /** For as long as the session lasts: a token that is revoked meanwhile must stop working. */
+  #credentials: Credentials | undefined;
+  #checkedAt = 0;
+  #isRevoked = false;
 
   constructor(session: Session) {
     this.#session = session;
@@ -31,6 +39,39 @@ export class LoginExchange {
     const exchange = beginSasl(mechanism.toUpperCase());
     if (!exchange) return reply(504, "5.5.4", "this mechanism is not known here");
     return this.#step(exchange, exchange.next(initial));
+  }
+
+  /**
+   * Before each message: whether who has logged in may still. A session may last a day, and a revoked token ends within a minute. Most
+   * of the time nobody waits for the answer; it counts from the next message on, since one that has begun is somebody's.
+   */
+  check(): Answer {
+    const session = this.#session;
+    const age = Date.now() - this.#checkedAt;
+    if (!this.#credentials || !session.account || session.transaction.isBegun) return undefined;
+    if (this.#isRevoked) return this.#revoke();
+    if (age < CHECK_MS) return undefined;
+    const checked = this.#checkAgain(this.#credentials);
+    return age < WAIT_MS ? undefined : checked.then(() => (this.#isRevoked ? this.#revoke() : undefined));
+  }
+
+  /** Never rejects. */
+  async #checkAgain(credentials: Credentials): Promise<void> {
+    const session = this.#session;
+    const { remoteAddress, needs } = session;
+    const verdict = await needs.logins.check({ ...credentials, remoteAddress });
+    this.#checkedAt = Date.now();
+    // When nobody can say, it was good, and is.
+    this.#isRevoked = verdict !== "unknown" && "refused" in verdict;
+    if (!this.#isRevoked) return;
+    needs.metrics.logins.inc({ result: "revoked" });
+    needs.log("login revoked", { session: session.id, address: remoteAddress });
+  }
+
+  #revoke(): Reply {
+    this.#session.session.user = false;
+    this.#credentials = undefined;
+    return reply(535, "5.7.8", "your credentials are no longer valid");
   }
 
   #step(exchange: SaslExchange, step: SaslStep): Answer {
@@ -57,6 +98,9 @@ export class LoginExchange {
     if ("refused" in verdict) return this.#refuse(verdict.refused);
     metrics.logins.inc({ result: verdict.isKept ? "kept" : "good" });
     session.session.user = verdict.account;
+    this.#credentials = { user, password };
+    this.#isRevoked = false;
+    this.#checkedAt = Date.now();
     counts.know(session.countedBy);
     return reply(235, "2.7.0", "welcome");
   }

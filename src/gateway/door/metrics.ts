@@ -8,7 +8,7 @@ export interface DoorMetrics {
   /** At the end of DATA: "accepted" (submissions), "received" (inbound), "deferred", "refused", "too slow" and "lost". */
   messages: Counter<"result">;
   bytes: Counter;
-  /** "good", "kept" (the Worker was away), "refused", "unknown" (nobody could judge). */
+  /** "good", "kept" (the Worker was away), "refused", "unknown" (nobody could judge), "revoked" (within a session). */
   logins: Counter<"result">;
   /** Sessions that were not let in or were sent away, by reason. */
   refused: Counter<"reason">;

@@ -7,39 +7,17 @@ import type { Socket } from "node:net";
 import { SMTPConnection, type SMTPConnectionOptions } from "smtp-server/lib/smtp-connection.js";
 import type { SmtpAccount } from "../../mail/ingress.ts";
 import type { Reply } from "../../mail/reply.ts";
-import type { DoorLimits, Listener as ListenerConfig } from "../config.ts";
-import type { Intake } from "../intake.ts";
+import type { Listener as ListenerConfig } from "../config.ts";
 import { CommandStream, type LineFlaw, MAX_AUTH_BYTES, MAX_COMMAND_BYTES } from "./command-stream.ts";
 import { type Answer, COMMANDS } from "./commands.ts";
 import { Delivery } from "./delivery.ts";
-import type { SessionCounts } from "./limits.ts";
 import type { Listener } from "./listener.ts";
 import { LoginExchange } from "./login-exchange.ts";
-import type { Logins } from "./logins.ts";
-import type { Memory } from "./message-data.ts";
-import type { DoorMetrics } from "./metrics.ts";
-import type { OwnDomainList } from "./own-domains.ts";
 import type { Standing } from "./policy.ts";
 import { reply } from "./reply.ts";
-import type { Tarpit } from "./tarpit.ts";
+import { ReplyWriter } from "./reply-writer.ts";
+import type { SessionNeeds } from "./session-needs.ts";
 import { Transaction } from "./transaction.ts";
-
-export interface SessionNeeds {
-  /** Our name, in the greeting and in Received fields. */
-  name: string;
-  limits: DoorLimits;
-  authInClear: boolean;
-  intake: Intake;
-  logins: Pick<Logins, "check">;
-  tarpit: Tarpit;
-  ownDomains: OwnDomainList;
-  counts: SessionCounts;
-  memory: Memory;
-  metrics: DoorMetrics;
-  isStopping(): boolean;
-  closed(session: Session): void;
-  log(event: string, fields: Record<string, unknown>): void;
-}
 
 interface Opening {
   socket: Socket;
@@ -76,8 +54,8 @@ export class Session extends SMTPConnection {
   continuation: ((text: string) => Answer) | undefined;
   #errors = 0;
   #commandsWithoutMail = 0;
+  readonly #writer = new ReplyWriter();
   #isBusy = false;
-  #isCorked = false;
   #isEnded = false;
   /** The TLS socket, even while its handshake runs; destroying the one below it would take the process down. */
   #top: Socket;
@@ -121,13 +99,13 @@ export class Session extends SMTPConnection {
     this._setListeners(() => {
       this._resetSession();
       this._ready = true;
-      this.#write(`220 ${this.name} ESMTP\r\n`);
+      this.#say(`220 ${this.name} ESMTP\r\n`);
     });
   }
 
   /** The reply to a command. 421 ends the session (RFC 5321 §3.8). */
   answer({ code, enhanced, text }: Reply): void {
-    this.#write(`${code} ${enhanced} ${text.replace(CONTROL, " ")}\r\n`);
+    this.#say(`${code} ${enhanced} ${text.replace(CONTROL, " ")}\r\n`);
     if (code === 421) this.endWith(text);
     // RFC 5321 §4.3.2 lets a server end what is no conversation.
     else if (code >= 500 && ++this.#errors >= this.needs.limits.errors)
@@ -141,6 +119,12 @@ export class Session extends SMTPConnection {
     this.answer(reply(421, enhanced, text));
   }
 
+  /** A fault of ours: this client may come again, and the others notice nothing. */
+  fail(error: unknown): void {
+    this.needs.log("session failed", { session: this.id, error: String(error).slice(0, 500) });
+    this.cut("fault", "4.3.0", "a fault here, try again later");
+  }
+
   /** What has been answered is written, and that was all. */
   endWith(reason: string): void {
     this.endReason ||= reason;
@@ -149,11 +133,11 @@ export class Session extends SMTPConnection {
 
   /** A line of an AUTH exchange (RFC 4954 §4). */
   challenge(text: string): void {
-    this.#write(`334 ${text}\r\n`);
+    this.#say(`334 ${text}\r\n`);
   }
 
   dataFollows(): void {
-    this.#write("354 end the message with <CRLF>.<CRLF>\r\n");
+    this.#say("354 end the message with <CRLF>.<CRLF>\r\n");
   }
 
   /** There was mail: whoever sends mail may also make mistakes. */
@@ -167,7 +151,7 @@ export class Session extends SMTPConnection {
   greet(extensions: string[]): void {
     const lines = [this.name, ...extensions];
     const last = lines.length - 1;
-    this.#write(lines.map((line, i) => `250${i < last ? "-" : " "}${line}\r\n`).join(""));
+    this.#say(lines.map((line, i) => `250${i < last ? "-" : " "}${line}\r\n`).join(""));
   }
 
   /** Called every now and then: ends what takes too long. */
@@ -214,8 +198,10 @@ export class Session extends SMTPConnection {
     this.continuation = undefined;
     // What came in clear behind STARTTLS is dropped without a word (RFC 3207 §4.2).
     if (this._upgrading || this.isOver) done();
-    else if (continuation) this.#run(continuation(line.toString("utf8")), done);
-    else this.#run(this.#command(line.toString("utf8")), done);
+    else {
+      const text = line.toString("utf8");
+      this.#run(() => (continuation ? continuation(text) : this.#command(text)), done);
+    }
   }
 
   override _resetSession(): void {
@@ -274,7 +260,13 @@ export class Session extends SMTPConnection {
     return new Transaction({ intake, ownDomains, maxRecipients: limits.recipients });
   }
 
-  #run(answer: Answer, done: () => void): void {
+  #run(command: () => Answer, done: () => void): void {
+    let answer: Answer;
+    try {
+      answer = command();
+    } catch (error) {
+      this.fail(error);
+    }
     if (!(answer instanceof Promise)) {
       if (answer) this.answer(answer);
       done();
@@ -283,11 +275,7 @@ export class Session extends SMTPConnection {
     this.#isBusy = true;
     answer
       .then((later) => later && this.answer(later))
-      .catch((error: unknown) => {
-        // A fault of ours: this client may come again, and the others notice nothing.
-        this.needs.log("session failed", { session: this.id, error: String(error).slice(0, 500) });
-        this.cut("fault", "4.3.0", "a fault here, try again later");
-      })
+      .catch((error: unknown) => this.fail(error))
       .finally(() => {
         this.#isBusy = false;
         done();
@@ -312,19 +300,8 @@ export class Session extends SMTPConnection {
     this.#done(resume);
   }
 
-  /** Replies to commands that came together leave together (RFC 2920 §3.2), in one packet and one TLS record. */
-  #write(text: string): void {
-    const socket = this._socket;
+  #say(text: string): void {
     // While TLS begins, a reply in clear would break it.
-    if (this._upgrading || !socket.writable) return;
-    if (!this.#isCorked) {
-      this.#isCorked = true;
-      socket.cork();
-      process.nextTick(() => {
-        this.#isCorked = false;
-        socket.uncork();
-      });
-    }
-    socket.write(text);
+    if (!this._upgrading) this.#writer.write(this._socket, text);
   }
 }

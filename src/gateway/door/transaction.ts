@@ -30,6 +30,8 @@ const OK_RCPT = reply(250, "2.1.5", "OK");
 export class Transaction {
   readonly #needs: TransactionNeeds;
   #reversePath: string | undefined;
+  /** As it was at MAIL: whose recipients these are. */
+  isSubmission = false;
   #mail: MailParameters = { isUtf8: false };
   readonly #recipients = new Map<string, EnvelopeRecipient>();
   #rcptCount = 0;
@@ -74,10 +76,11 @@ export class Transaction {
     if (full) return full;
     this.#reversePath = read.path ? `${read.path.local}@${read.path.domain}` : "";
     this.#mail = parameters;
+    this.isSubmission = standing.isAuthenticated;
     return reply(250, "2.1.0", "OK");
   }
 
-  rcpt(text: string, standing: Standing): Reply | Promise<Reply> {
+  rcpt(text: string): Reply | Promise<Reply> {
     if (!this.isBegun) return reply(503, "5.5.1", "MAIL comes first");
     this.#rcptCount++;
     const read = readPathCommand(text, "RCPT");
@@ -87,7 +90,7 @@ export class Transaction {
     const parameters = attempt(() => readRcptParameters(read.parameters, this.#mail.isUtf8));
     if ("code" in parameters) return parameters;
     if (!this.#mail.isUtf8 && !path.isAscii) return NOT_ASCII;
-    if (!standing.isAuthenticated) return this.#inbound(path, parameters);
+    if (!this.isSubmission) return this.#inbound(path, parameters);
     const address = outboundRecipient(path);
     return typeof address === "string" ? this.#add(address, parameters) : address;
   }

@@ -7,7 +7,7 @@ import { Logins } from "../../../src/gateway/door/logins.ts";
 import { beginSasl } from "../../../src/gateway/door/sasl.ts";
 import { Tarpit } from "../../../src/gateway/door/tarpit.ts";
 import { Worker } from "../../../src/gateway/worker.ts";
-import { newDoor, newState } from "./doors.ts";
+import { newDoor, newState, until } from "./doors.ts";
 import { FakeWorker, SECRET, TOKEN } from "./fake-worker.ts";
 import { authPlain, SmtpClient } from "./smtp-client.ts";
 
@@ -116,6 +116,43 @@ describe("AUTH", () => {
       expect(await client.rest()).toEqual([expect.stringMatching(/^503 5\.5\.1/)]);
     }
     fake.delayMs = 0;
+    await door.end();
+  });
+
+  it("ends within a session when the token is revoked, and not because the Worker is away", async () => {
+    const door = await newDoor(fake);
+    const client = await SmtpClient.loggedIn(door.ports[1]);
+    const start = Date.now();
+    vi.useFakeTimers({ toFake: ["Date"], now: start + 41_000 });
+    try {
+      expect(await client.send("A: b\r\n\r\nx")).toMatch(/^250/);
+      expect(fake.logins.length).toBe(2);
+      fake.mode = "500";
+      vi.setSystemTime(start + 90_000);
+      expect(await client.send("A: b\r\n\r\nx")).toMatch(/^250/);
+      fake.mode = "ok";
+      fake.tokens.delete(TOKEN);
+      vi.setSystemTime(start + 110_000);
+      // This one did not wait; it is somebody's mail to the end, and the last.
+      expect(await client.ask("MAIL FROM:<a@b.test>")).toMatch(/^250/);
+      await until(async () => (await door.metric('edgepost_door_logins_total{result="revoked"}')) === 1);
+      expect(await client.ask("MAIL FROM:<a@b.test>")).toMatch(/^503/);
+      await client.ask("RCPT TO:<c@elsewhere.test>");
+      await client.ask("DATA");
+      client.write("A: b\r\n\r\nlast\r\n.\r\n");
+      expect(await client.reply()).toMatch(/^250/);
+      expect(door.keeper.messages.at(-1)?.account).toEqual(ACCOUNT);
+      expect(await client.ask("MAIL FROM:<a@b.test>")).toMatch(/^535 5\.7\.8/);
+      expect(await client.ask("MAIL FROM:<a@b.test>")).toMatch(/^530 5\.7\.0/);
+      fake.tokens.add(TOKEN);
+      vi.setSystemTime(start + 130_000);
+      expect(await client.ask(authPlain())).toMatch(/^235/);
+      fake.tokens.delete(TOKEN);
+      vi.setSystemTime(start + 180_000);
+      expect(await client.ask("MAIL FROM:<a@b.test>")).toMatch(/^535 5\.7\.8/);
+    } finally {
+      vi.useRealTimers();
+    }
     await door.end();
   });
 
