@@ -109,8 +109,8 @@ export class CommandStream extends SMTPStream {
     if (this.#dropped !== undefined) return this.#drop(piece.length, lf >= 0);
     const line = this.#start.length === 0 ? piece : Buffer.concat([this.#start, piece]);
     this.#start = NOTHING;
-    // The CR is not counted.
-    if (line.length > this.lineLimit(line) + 1) {
+    // The CR is not counted. Most lines are far from any limit.
+    if (line.length > MAX_COMMAND_BYTES + 1 && line.length > this.lineLimit(line) + 1) {
       if (lf < 0) this.#dropped = line.length;
       this.onflaw("too long", this.#resume);
       return true;

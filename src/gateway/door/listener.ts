@@ -87,7 +87,8 @@ export class Listener extends SMTPServer {
     if (!this.#needs.config.proxy) this.#enter(socket, { address: peer, port: undefined }, admit);
     else if (isAddressAllowed(this.#needs.door.proxies, peer)) this.#readHeader(socket, peer, admit);
     else {
-      this.#needs.log("not a proxy of ours", { address: peer });
+      // Without an address it is gone already, as a balancer's health checks are.
+      if (peer !== "") this.#needs.log("not a proxy of ours", { address: peer });
       this.#turnAway(socket, "proxy", admit);
     }
   }
