@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { DialogGateway, KINDS, NAME } from "./gateways.ts";
 import { play } from "./play.ts";
 import { type Port, parseScript, type Script } from "./script.ts";
-import { shown } from "./wire.ts";
+import { visible } from "./wire.ts";
 
 const scripts = readdirSync(import.meta.dirname, { recursive: true, encoding: "utf8" })
   .filter((file) => file.endsWith(".smtp"))
@@ -21,12 +21,12 @@ function newAddress(): string {
 
 function sessionsOf(script: Script): [title: string, port: Port, value: string | undefined][] {
   const values = script.each?.values ?? [undefined];
+  const name = script.each?.name ?? "";
   return script.ports.flatMap((port) =>
-    values.map((value): [string, Port, string | undefined] => [
-      `${port}${value === undefined ? "" : `, ${script.each?.name} ${JSON.stringify(shown(value))}`}`,
-      port,
-      value,
-    ]),
+    values.map((value): [string, Port, string | undefined] => {
+      const title = value === undefined ? port : `${port}, ${name} "${visible(value)}"`;
+      return [title, port, value];
+    }),
   );
 }
 

@@ -202,12 +202,15 @@ function checkEnhanced(lines: string[], name: string): void {
     throw new Error(`not the same enhanced code on each line: ${shown(lines.join(""))}`);
 }
 
-/** Bytes for people, and not too many. */
+/** Bytes for people, and not too many; without the CRLF at the end, which every line has. */
 export function shown(bytes: string): string {
+  return visible(bytes.replace(/\r\n$/, ""));
+}
+
+export function visible(bytes: string): string {
   const some = bytes.length > 600 ? `${bytes.slice(0, 400)}… (${bytes.length})` : bytes;
   return some
-    .replace(/\r\n$/, "")
-    .replace(/[^\x20-\x7e]/g, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`)
+    .replace(/[^\x20-\x7e…]/g, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`)
     .replaceAll("\\x0d", "\\r")
     .replaceAll("\\x0a", "\\n");
 }
