@@ -10,6 +10,8 @@ export interface ChildSpec {
   name: string;
   script: string;
   env: Record<string, string>;
+  /** Options of Node. */
+  nodeOptions?: string[];
   /** Where its standard error goes. */
   logFile: string;
   onRestart(pid: number): void;
@@ -32,13 +34,14 @@ export class Child {
   /** Resolves when it says that it is ready; rejects with its last words when it ends before. */
   start(): Promise<void> {
     return new Promise((ready, failed) => {
-      const { script, env, name, logFile } = this.#spec;
+      const { script, env, name, logFile, nodeOptions = [] } = this.#spec;
       // The file itself and no pipe: each line would cost this process as much as the one that wrote it.
       const log = openSync(logFile, "a", 0o600);
       const before = statSync(logFile).size;
       const child = fork(script, {
         env: { ...process.env, ...env },
         stdio: ["ignore", "ignore", log, "ipc"],
+        execArgv: nodeOptions,
       });
       closeSync(log);
       this.#process = child;

@@ -85,10 +85,18 @@ async function main(): Promise<void> {
   });
   let seeded: Seeded | undefined;
   const tell = () => seeded && writeLocalJson(file, describe(seeded, secrets));
-  const child = (name: string, script: string) =>
-    new Child({ name, script: join(ROOT, script), env, logFile: join(home, `${name}.log`), onRestart: tell });
+  const child = (name: string, script: string, nodeOptions: string[] = []) =>
+    new Child({
+      name,
+      script: join(ROOT, script),
+      env,
+      nodeOptions,
+      logFile: join(home, `${name}.log`),
+      onRestart: tell,
+    });
   const world = child("world", "src/local/world/main.ts");
-  const gateway = child("gateway", "src/gateway/main.ts");
+  // As its Dockerfile has it.
+  const gateway = child("gateway", "src/gateway/main.ts", ["--max-semi-space-size=4"]);
 
   function describe(
     { serverId, inboundHash }: Seeded,
