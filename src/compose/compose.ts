@@ -14,6 +14,7 @@ import { createMimeMessage, MIMEMessageContent, MIMEMessageHeader } from "mimete
 import type { Submission } from "../mail/message.ts";
 import { attachmentPart, cid, type Part } from "./attachment.ts";
 import { addressValue, customValue, textValue } from "./header.ts";
+import { join } from "./join.ts";
 import { encodeText } from "./text.ts";
 
 export interface Ids {
@@ -73,13 +74,7 @@ function concatenate(pieces: (string | Uint8Array)[]): Uint8Array {
   flush();
   const last = all.at(-1);
   if (last?.at(-1) !== 10) all.push(encoder.encode("\r\n"));
-  const whole = new Uint8Array(all.reduce((size, bytes) => size + bytes.length, 0));
-  let to = 0;
-  for (const bytes of all) {
-    whole.set(bytes, to);
-    to += bytes.length;
-  }
-  return whole;
+  return join(all);
 }
 
 function fieldsOf(submission: Submission, ids: Ids): [string, string][] {

@@ -3,6 +3,7 @@
  * report gives the same bytes.
  */
 import { addressValue, oneLine } from "./header.ts";
+import { join } from "./join.ts";
 import { headerEnd } from "./skeleton.ts";
 
 export interface DsnReport {
@@ -142,14 +143,4 @@ function lines(...all: string[]): string {
 
 function encode(text: string): Uint8Array {
   return new TextEncoder().encode(text);
-}
-
-function join(pieces: Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
-  let to = 0;
-  for (const piece of pieces) {
-    whole.set(piece, to);
-    to += piece.length;
-  }
-  return whole;
 }

@@ -3,6 +3,8 @@
  * before a message is accepted, and costs a parser a tenth of the whole. It is also where a message with more parts than any
  * person sends is found before a parser is given it. Pure.
  */
+import { join } from "./join.ts";
+
 const CR = 13;
 const LF = 10;
 /** Far above what mail programs make; each part costs every reader on the way. */
@@ -74,14 +76,4 @@ function collect(header: Uint8Array, boundaries: Set<string>): void {
     const boundary = quoted?.replace(/\\(.)/g, "$1") ?? bare ?? "";
     if (boundary.length <= MAX_BOUNDARY) boundaries.add(boundary.trimEnd());
   }
-}
-
-function join(pieces: Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
-  let to = 0;
-  for (const piece of pieces) {
-    whole.set(piece, to);
-    to += piece.length;
-  }
-  return whole;
 }
