@@ -26,9 +26,7 @@ const SPOOL_SHARE = 0.3;
 
 async function main(): Promise<void> {
   const config = readConfig(process.env);
-  // Not waited for: a line that is lost with the process costs nobody their mail.
-  const lines = pino.destination({ dest: 2, sync: false });
-  const logger = pino({ level: config.logLevel, base: undefined }, lines);
+  const logger = pino({ level: config.logLevel, base: undefined }, pino.destination(2));
   const log: Log = (event, fields) => (fields.alarm ? logger.error : logger.info).call(logger, fields, event);
   const metrics = newMetrics(() => egress.inHand);
   const journal = new Journal(config.state);
@@ -54,7 +52,6 @@ async function main(): Promise<void> {
     server.close();
     server.closeIdleConnections();
     await Promise.all([egress.end(config.timeouts.drain), front?.end(config.timeouts.drain)]);
-    lines.flushSync();
     // Responses of what has just ended are on their way; nobody is waited for longer.
     setTimeout(() => process.exit(0), 500);
     server.close(() => process.exit(0));
