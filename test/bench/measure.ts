@@ -52,13 +52,18 @@ const CALM_CORES = 0.1;
 const CALM_LOOK_MS = 300;
 const CALM_WAIT_MS = 5_000;
 
-/** Waits until a target has done what the cell before left behind, so that each cell pays for its own work; not for ever. */
-export async function calm(target: Watched): Promise<void> {
-  const late = Date.now() + CALM_WAIT_MS;
-  for (let cores = 1; cores > CALM_CORES && Date.now() < late; ) {
+/**
+ * Waits until a target has done what the cell before left behind, so that each cell pays for its own work; not for ever.
+ * `silentMs`: how long it must have done nothing, where what it has yet to do begins later.
+ */
+export async function calm(target: Watched, silentMs = 0): Promise<void> {
+  const late = Date.now() + CALM_WAIT_MS + 4 * silentMs;
+  let busyAt = Date.now();
+  for (let cores = 1; (cores > CALM_CORES || Date.now() - busyAt < silentMs) && Date.now() < late; ) {
     const used = watch(target);
     await wait(CALM_LOOK_MS);
     cores = used().cpuSeconds / (CALM_LOOK_MS / 1_000);
+    if (cores > CALM_CORES) busyAt = Date.now();
   }
 }
 

@@ -15,6 +15,8 @@ export interface Peer extends Watched {
   /** AUTH PLAIN's initial response; "" where it takes mail without. */
   auth: string;
   from: string;
+  /** Silence that shows that nothing is left to do: our archive is told ten seconds later of what nobody could deliver. */
+  silentMs?: number;
   stop(): Promise<void>;
 }
 
@@ -71,6 +73,7 @@ export async function startEdgepost(): Promise<Peer & { system: System }> {
     port: smtp.port,
     auth: plain(serverToken, serverToken),
     from,
+    silentMs: 11_000,
     serving: [pid],
     standIns: [pids.world],
     folder,

@@ -28,7 +28,7 @@ class SmtpLoader {
   readonly #child = new BenchChild("smtp-load.ts");
 
   async run(peer: Peer, { starttls, sessions, each }: Cell, effort: Effort): Promise<Figures> {
-    await calm(peer);
+    await calm(peer, peer.silentMs);
     const order: SmtpOrder = {
       way: { port: peer.port, starttls, auth: peer.auth },
       sessions,
@@ -131,7 +131,7 @@ function report(runs: Runs, rss: number): string {
       [...named, ...beyond].map((n) => row(...n)),
     ),
     "One load generator for all: raw sockets, no pipelining, p50 and p99 from MAIL to the 250. Edgepost is the whole local system, with AUTH always and",
-    "recipients at servfail.test: first attempts fail and everything then waits. Postfix delivers to discard: and OpenSMTPD to a sink in the same time, without",
+    "recipients at servfail.test: first attempts fail and everything then waits. What it does for its archive begins ten seconds later, and is in no cell. Postfix delivers to discard: and OpenSMTPD to a sink in the same time, without",
     "AUTH; held, Postfix only accepts. OpenSMTPD 6.8 as Debian has it answers before anything is flushed: strace sees no fsync at all.",
     "smtp-server logs in and keeps nothing; it waits 100 ms before its greeting. Each TLS session is a full handshake with RSA of 2048 bits.",
     "CPU is of the whole tree that serves, for Edgepost supervisor, workerd and gateway; flushes are those that the disk completed.",

@@ -370,6 +370,16 @@ describe("inbound mail", () => {
   });
 });
 
+describe("a mail server that bounces later", () => {
+  it("is let in without AUTH, by the return path that the message had", async () => {
+    await submit({ to: ["late-bounce@smtp.example"], raw: simple("late-bounce@smtp.example") });
+    await until("its DSN is received", async () => {
+      const metrics = await (await fetch(`${system.local.gateway.http}/metrics`)).text();
+      return /^edgepost_door_messages_total\{result="received"\} 1$/m.test(metrics);
+    });
+  });
+});
+
 describe("a gateway that is none", () => {
   it("is told nothing", async () => {
     const stranger = new Worker(system.local.http, "not the secret at all");

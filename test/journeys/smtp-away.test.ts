@@ -94,6 +94,7 @@ async function away(name: string, absence: () => Promise<void>): Promise<void> {
   const load = Promise.all([...Array.from({ length: SESSIONS }, session), callers()]);
 
   await wait(AROUND_MS);
+  const spooledBefore = await spooledInAll();
   const wentAt = Date.now();
   await absence();
   const cameAt = Date.now();
@@ -124,10 +125,17 @@ async function away(name: string, absence: () => Promise<void>): Promise<void> {
       `refused ${refusals.length}, lost or twice ${wrong.length}`,
   );
   expect(refusals).toEqual([]);
+  expect((await spooledInAll()) - spooledBefore).toBeGreaterThan(SESSIONS);
   // By then the first spooled messages have shown that the Worker is away, and nobody waits for it any more.
   expect(meanwhile.length).toBeGreaterThan(SESSIONS);
   expect(wrong).toEqual([]);
   expect(await gatewayMetric(system, "edgepost_spool_held_batches")).toBe(0);
+}
+
+async function spooledInAll(): Promise<number> {
+  const count = await gatewayMetric(system, 'edgepost_intake_messages_total{way="spooled"}');
+  // A counter that was never counted is not shown.
+  return Number.isNaN(count) ? 0 : count;
 }
 
 function spooled(): Promise<number> {
