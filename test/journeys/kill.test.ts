@@ -91,8 +91,11 @@ describe("killed at random", () => {
           return false;
         }
       },
-      240_000,
-    );
+      // Two attempts that fell into kills of the MX are followed by a wait of five minutes.
+      400_000,
+    ).catch(async (error: unknown) => {
+      throw new Error(await whoWaits(), { cause: error });
+    });
     const ledger = await system.ledger();
     const arrived = await witness();
     const copies = Map.groupBy(arrived, (w) => w.messageId);
@@ -114,7 +117,7 @@ describe("killed at random", () => {
     expect(lost).toEqual([]);
     expect(ledger.drift).toBe(0);
     expect(unexplained).toEqual([]);
-  }, 600_000);
+  }, 900_000);
 });
 
 /** The MessageID that the API gave; undefined when it took nothing. */
@@ -157,6 +160,21 @@ async function submit(number: number): Promise<string | undefined> {
   } finally {
     door.close();
   }
+}
+
+/** For the reader of a failure: what waits, where and why. */
+async function whoWaits(): Promise<string> {
+  const waiting: string[] = [];
+  for (let offset = 0; offset < 2 * MESSAGES && waiting.length < 3; offset += 500) {
+    const listed = await system.api("GET", `/messages/outbound?count=500&offset=${offset}`);
+    for (const { MessageID } of listed.json.Messages as { MessageID: string }[]) {
+      const { json } = await system.api("GET", `/messages/outbound/${MessageID}/timeline`);
+      const recipients = json.Recipients as { State: string }[];
+      if (recipients.some((r) => r.State === "Waiting")) waiting.push(JSON.stringify(json));
+    }
+  }
+  const ledger = JSON.stringify(await system.ledger());
+  return `waiting: ${ledger}, in the spool ${await spooled()}; ${waiting.slice(0, 3).join("\n")}`;
 }
 
 /** What the gateway still has for the Worker. */
