@@ -20,7 +20,7 @@ export class KnownServer {
   readonly #needs: OutboxNeeds;
   #known: Known | undefined;
   #shard: string;
-  #refreshing: Promise<void> | undefined;
+  #refreshing: Promise<boolean> | undefined;
 
   /** `name` is the object's, where the runtime gives it; it is also kept, since an alarm need not know it. */
   constructor(store: Store, needs: OutboxNeeds, name: string | undefined) {
@@ -42,6 +42,10 @@ export class KnownServer {
     return parseShardName(this.#shard).serverId;
   }
 
+  /**
+   * undefined when there is no such server, as the directory says. Throws when the directory is away and the server is not known here
+   * yet: to say that it does not exist would be a lie, for which mail and logins are refused for good.
+   */
   async policy(): Promise<ServerPolicy | undefined> {
     const age = this.#needs.now() - (this.#known?.fetchedAt ?? 0);
     if (age < FRESH_MS) return this.#known?.policy;
@@ -50,7 +54,8 @@ export class KnownServer {
     });
     // What is known answers at once while it is only a little old; else the directory gets its time.
     if (this.#known && age < 2 * FRESH_MS) return this.#known.policy;
-    await Promise.race([this.#refreshing, scheduler.wait(PATIENCE_MS)]);
+    const isTold = await Promise.race([this.#refreshing, scheduler.wait(PATIENCE_MS).then(() => false)]);
+    if (!this.#known && !isTold) throw new Error("the directory is away, and this server is not known yet");
     return this.#known?.policy;
   }
 
@@ -59,14 +64,15 @@ export class KnownServer {
     if (this.#known) this.#known = { ...this.#known, fetchedAt: 0 };
   }
 
-  async #refresh(): Promise<void> {
+  /** Whether the directory has answered. Never rejects. */
+  async #refresh(): Promise<boolean> {
     const { now, log } = this.#needs;
     const before = this.#known;
     try {
       const policy = await this.#needs.policy(this.serverId);
       if (!policy) {
         if (before) this.#known = undefined;
-        return;
+        return true;
       }
       if (!before?.registered) await this.#needs.registerShard(this.#shard);
       const since = before?.suppressionsUntil ?? 0;
@@ -75,10 +81,12 @@ export class KnownServer {
       const same =
         JSON.stringify({ ...before, fetchedAt: 0 }) === JSON.stringify({ ...this.#known, fetchedAt: 0 });
       if (!same) this.#store.learn(this.#known);
+      return true;
     } catch (error) {
       // The directory is away: go on with what is known, and do not ask at every call.
       if (before) this.#known = { ...before, fetchedAt: now() - FRESH_MS + 5_000 };
       log("directory is away", { shard: this.#shard, error: String(error) });
+      return false;
     }
   }
 

@@ -1,4 +1,5 @@
-/** D1 refuses every statement, then R2, under load: accepting and delivering go on, and the archive is complete afterwards. */
+/** D1 refuses every statement, from the first on or later, then R2, under load: accepting and delivering go on, and the archive is complete afterwards. */
+import { createTransport } from "nodemailer";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { System, until } from "./system.ts";
 
@@ -15,6 +16,30 @@ afterAll(() => system.remove());
 async function fault(which: "d1" | "r2" | "none"): Promise<void> {
   await fetch(`${system.local.http}/test/faults?${which}=1`);
 }
+
+describe("a directory that is away before anything is known", () => {
+  it("is a reason to come again, and never to say that a token is wrong", async () => {
+    await fault("d1");
+    const message = { From: "sender@example.com", To: "early@fault.example", Subject: "s", TextBody: "t" };
+    expect(await system.api("POST", "/email", message)).toMatchObject({
+      status: 503,
+      json: { ErrorCode: 100 },
+    });
+    const { smtp, serverToken } = system.local;
+    const client = createTransport({
+      host: smtp.host,
+      port: smtp.port,
+      requireTLS: true,
+      tls: { rejectUnauthorized: false },
+      auth: { user: serverToken, pass: serverToken },
+    });
+    await expect(client.verify()).rejects.toMatchObject({ responseCode: 454 });
+    await fault("none");
+    expect((await system.api("POST", "/email", message)).status).toBe(200);
+    await until("the gateway asks again", () => client.verify().catch(() => false));
+    client.close();
+  });
+});
 
 describe("a store that refuses", () => {
   it.each(["d1", "r2"] as const)(
