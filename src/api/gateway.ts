@@ -11,7 +11,6 @@ import type { DsnWish } from "../mail/dsn.ts";
 import { decodeFrames } from "../mail/frame.ts";
 import type {
   AuthAnswer,
-  Batch,
   BatchMessage,
   BatchResult,
   Envelope,
@@ -21,14 +20,16 @@ import type {
 } from "../mail/ingress.ts";
 import { MAX_BATCH_BYTES } from "../mail/ingress.ts";
 import { parseMessageId } from "../mail/message-id.ts";
-import type { Reply } from "../mail/reply.ts";
 import { apiPath } from "./path.ts";
 import { readSmtpSubmission } from "./smtp-submission.ts";
 
 const MAX_ADDRESSES = 1_000;
 const REFUSE_INACTIVE =
   "406 You tried to send to a recipient that has been marked as inactive. Inactive recipients are ones that have generated a hard bounce, a spam complaint, or a manual suppression.";
-const NO_SERVER: Reply = { code: 550, enhanced: "5.7.1", text: "this server does not exist any more" };
+
+type Refused = Extract<IngressResult, { accepted: false }>;
+const NO_SERVER = refusedResult(550, "5.7.1", "this server does not exist any more");
+const UNREADABLE = refusedResult(554, "5.6.0", "the message could not be read");
 
 export interface GatewayNeeds {
   now(): number;
@@ -58,36 +59,35 @@ const loginShape = z.object({
 });
 const addressesShape = z.object({ addresses: z.array(z.string().max(320)).max(MAX_ADDRESSES) });
 const notify = z.array(z.enum(["NEVER", "SUCCESS", "FAILURE", "DELAY"]));
+const messageShape = z.object({
+  messageId: z.string(),
+  envelope: z.object({
+    reversePath: z.string().max(320),
+    recipients: z
+      .array(
+        z.object({
+          address: z.string().min(1).max(320),
+          notify: notify.optional(),
+          orcpt: z.string().max(500).optional(),
+        }),
+      )
+      .min(1),
+    ret: z.enum(["FULL", "HDRS"]).optional(),
+    envid: z.string().max(100).optional(),
+  }),
+  session: z.string().max(100),
+  remoteAddress: z.string().max(64),
+  stream: z.string().max(100).optional(),
+  length: z.number().int().nonnegative(),
+}) satisfies z.ZodType<BatchMessage>;
+/** Of a message only what cuts the body: one that is not understood must not keep those beside it waiting. */
 const batchShape = z.object({
   v: z.literal(1),
   key: z.uuid(),
   serverId: z.number().int().positive().optional(),
-  messages: z
-    .array(
-      z.object({
-        messageId: z.string(),
-        envelope: z.object({
-          reversePath: z.string().max(320),
-          recipients: z
-            .array(
-              z.object({
-                address: z.string().min(1).max(320),
-                notify: notify.optional(),
-                orcpt: z.string().max(500).optional(),
-              }),
-            )
-            .min(1),
-          ret: z.enum(["FULL", "HDRS"]).optional(),
-          envid: z.string().max(100).optional(),
-        }),
-        session: z.string().max(100),
-        remoteAddress: z.string().max(64),
-        stream: z.string().max(100).optional(),
-        length: z.number().int().nonnegative(),
-      }),
-    )
-    .min(1),
-}) satisfies z.ZodType<Batch>;
+  messages: z.array(z.looseObject({ length: z.number().int().nonnegative() })).min(1),
+});
+type BatchHead = z.infer<typeof batchShape>;
 
 export function gatewayRoutes(needs: GatewayNeeds): Hono {
   const app = new Hono({ getPath: apiPath });
@@ -164,13 +164,13 @@ async function takeFrame(header: unknown, body: Uint8Array, context: Context): P
   return { key: String((header as { key?: unknown } | null)?.key ?? "") };
 }
 
-async function take(batch: Batch, body: Uint8Array, context: Context): Promise<BatchResult> {
-  const { key } = batch;
+async function take(batch: BatchHead, body: Uint8Array, context: Context): Promise<BatchResult> {
+  const { key, serverId } = batch;
   try {
     const parts = cut(batch, body);
-    const results = await (batch.serverId === undefined
-      ? takeInbound(batch, parts, context)
-      : takeSubmissions(batch.serverId, { batch, parts }, context));
+    const results = await (serverId === undefined
+      ? takeInbound(parts, key, context)
+      : takeSubmissions(parts, { key, serverId }, context));
     return results ? { key, results } : { key };
   } catch (error) {
     // Nothing is known to be accepted: the gateway keeps the batch and comes again.
@@ -179,61 +179,76 @@ async function take(batch: Batch, body: Uint8Array, context: Context): Promise<B
   }
 }
 
-function cut({ messages }: Batch, body: Uint8Array): Uint8Array[] {
+interface Part {
+  message: BatchMessage;
+  bytes: Uint8Array;
+}
+
+/** In the batch's order; a refusal in the place of what is not understood. */
+function cut({ messages }: BatchHead, body: Uint8Array): (Part | Refused)[] {
   let at = 0;
-  const parts = messages.map(({ length }) => {
-    at += length;
-    return body.subarray(at - length, at);
+  const parts = messages.map((given) => {
+    at += given.length;
+    const message = messageShape.safeParse(given);
+    return message.success
+      ? { message: message.data, bytes: body.subarray(at - given.length, at) }
+      : UNREADABLE;
   });
   if (at !== body.length) throw new Error("the lengths do not add up");
   return parts;
 }
 
 async function takeInbound(
-  { key, messages }: Batch,
-  parts: Uint8Array[],
+  parts: (Part | Refused)[],
+  key: string,
   { needs }: Context,
 ): Promise<IngressResult[]> {
-  await Promise.all(
-    messages.map((message, i) => needs.receive(`${key}-${i}`, message, parts[i] ?? new Uint8Array(0))),
-  );
-  return messages.map(() => ({ accepted: true }));
+  const take = async (part: Part | Refused, i: number): Promise<IngressResult> => {
+    if ("reply" in part) return part;
+    await needs.receive(`${key}-${i}`, part.message, part.bytes);
+    return { accepted: true };
+  };
+  return Promise.all(parts.map(take));
 }
 
 async function takeSubmissions(
-  serverId: number,
-  { batch, parts }: { batch: Batch; parts: Uint8Array[] },
+  parts: (Part | Refused)[],
+  { key, serverId }: { key: string; serverId: number },
   { request, needs }: Context,
 ): Promise<IngressResult[] | undefined> {
   const policy = await needs.policy(serverId, request);
-  if (!policy) return batch.messages.map(() => ({ accepted: false, reply: NO_SERVER }));
-  const messages = await Promise.all(
-    batch.messages.map((message, i) =>
-      toClientMessage(message, parts[i] ?? new Uint8Array(0), policy, needs),
-    ),
+  if (!policy) return parts.map(() => NO_SERVER);
+  const read = await Promise.all(
+    parts.map((part) => ("reply" in part ? part : toClientMessage(part, policy, needs))),
   );
-  const { key } = batch;
-  const isAccepted = await needs.acceptBatch(policy, { key, refuseInactive: REFUSE_INACTIVE, messages });
-  return isAccepted ? messages.map(() => ({ accepted: true })) : undefined;
+  const messages = read.filter((one): one is ClientMessage => !("reply" in one));
+  const isAccepted =
+    messages.length === 0 ||
+    (await needs.acceptBatch(policy, { key, refuseInactive: REFUSE_INACTIVE, messages }));
+  return isAccepted ? read.map((one) => ("reply" in one ? one : { accepted: true })) : undefined;
 }
 
+/** A fault of ours in reading it is that message's alone, and the same at every repeat. */
 async function toClientMessage(
-  message: BatchMessage,
-  bytes: Uint8Array,
+  { message, bytes }: Part,
   policy: ServerPolicy,
   needs: GatewayNeeds,
-): Promise<ClientMessage> {
+): Promise<ClientMessage | Refused> {
   const { messageId } = message;
-  const submission = await readSmtpSubmission(bytes, message, policy);
-  const acceptedAt = parseMessageId(messageId)?.acceptedAt ?? needs.now();
-  const edited = editClientHeader(bytes, {
-    keepMessageId: submission.keepMessageId,
-    messageId: `<${messageId}@${needs.mailDomain}>`,
-    id: messageId,
-    acceptedAt,
-  });
-  const dsn = dsnWish(message.envelope);
-  return { ...submission, messageId, bytes: edited, ...(dsn ? { dsn } : {}) };
+  try {
+    const submission = await readSmtpSubmission(bytes, message, policy);
+    const edited = editClientHeader(bytes, {
+      keepMessageId: submission.keepMessageId,
+      messageId: `<${messageId}@${needs.mailDomain}>`,
+      id: messageId,
+      acceptedAt: parseMessageId(messageId)?.acceptedAt ?? needs.now(),
+    });
+    const dsn = dsnWish(message.envelope);
+    return { ...submission, messageId, bytes: edited, ...(dsn ? { dsn } : {}) };
+  } catch (error) {
+    needs.log("submission not read", { messageId, error: String(error) });
+    return UNREADABLE;
+  }
 }
 
 /** Only what was asked for: without NOTIFY a sender is told by the API and by webhooks, as at Postmark, and not by mail. */
@@ -251,6 +266,10 @@ function dsnWish({ reversePath, recipients, ret, envid }: Envelope): DsnWish | u
     ...(envid === undefined ? {} : { envid }),
     recipients: recipientWishes,
   };
+}
+
+function refusedResult(code: number, enhanced: string, text: string): Refused {
+  return { accepted: false, reply: { code, enhanced, text } };
 }
 
 function sha256(text: string): Promise<ArrayBuffer> {

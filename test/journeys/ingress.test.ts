@@ -402,6 +402,17 @@ describe("a gateway that is none", () => {
       { key: "odd" },
       { key: good.batch.key, results: [{ accepted: true }] },
     ]);
+    // One message that is not understood is refused alone, at every repeat.
+    const mixed = batchOf([
+      { to: ["x".repeat(400)], raw: simple("x@b.example") },
+      { to: ["beside2@b.example"], raw: simple("beside2@b.example") },
+    ]);
+    const refused = { accepted: false, reply: expect.objectContaining({ code: 554, enhanced: "5.6.0" }) };
+    const answer = [{ key: mixed.batch.key, results: [refused, { accepted: true }] }];
+    expect(await handOver(mixed.frame)).toEqual(answer);
+    expect(await handOver(mixed.frame)).toEqual(answer);
+    await system.arrives("beside2@b.example");
+    expect(await system.inbox({ to: "beside2@b.example" })).toHaveLength(1);
     const { batch, frame } = batchOf([{ to: ["a@b.example"], raw: simple("a@b.example") }], 99);
     expect(await handOver(frame)).toEqual([
       {

@@ -85,6 +85,8 @@ function readPath(text: string): Path | undefined | "fault" {
   const isQuoted = local.startsWith('"');
   if (at < 1 || domain === undefined) return "fault";
   if (!(isQuoted ? QUOTED_LOCAL : LOCAL).test(local)) return "fault";
+  // A-labels may be twice as long as what was written.
+  if (Buffer.byteLength(local) + 1 + domain.length > MAX_PATH_BYTES) return "fault";
   return { local, domain, isQuoted, isAscii: isAscii(mailbox), hasRoute: route !== "" };
 }
 

@@ -219,6 +219,10 @@ describe("a session", () => {
       expect(await client.ask(`MAIL FROM:<${address}>`)).toMatch(/^553 5\.6\.7/);
     await client.ask("MAIL FROM:<a@b.test>");
     expect(await client.ask("RCPT TO:<a@bücher.test>")).toMatch(/^553 5\.6\.7/);
+    // As A-labels this is twice as long, and no Worker would take its batch.
+    await client.ask("RSET");
+    const grown = `${"é.".repeat(60)}test`;
+    expect(await client.ask(`MAIL FROM:<a@${grown}> SMTPUTF8`)).toMatch(/^501 5\.1\.7/);
     client.close();
   });
 
