@@ -2,8 +2,7 @@
  * Stands for the Worker at the far end of HTTP, for dialogs: knows four logins and two domains, takes whatever the front door hands
  * over, and keeps a ledger that says from which address each message came.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { text } from "node:stream/consumers";
 import { decodeFrames } from "../../src/mail/frame.ts";
 import {
@@ -15,8 +14,8 @@ import {
   MAX_BATCH_BYTES,
   type SmtpAccount,
 } from "../../src/mail/ingress.ts";
+import { WorkerStandIn } from "../gateway/worker-stand-in.ts";
 
-export const SECRET = "a secret for the tests";
 export const INBOUND_DOMAIN = "inbound.example.com";
 export const RETURN_PATH_DOMAIN = "bounces.example.com";
 
@@ -47,49 +46,22 @@ export interface Accepted {
   bytes: Buffer;
 }
 
-export class FakeWorker {
+export class FakeWorker extends WorkerStandIn {
   readonly ledger: Accepted[] = [];
-  url = "";
   readonly #results = new Map<string, BatchResult>();
-  #server: Server | undefined;
-  #port = 0;
-
-  async up(): Promise<this> {
-    if (this.#server) return this;
-    const server = createServer((request, response) => {
-      // The gateway went away in the middle; it sees a connection that closes.
-      this.#serve(request, response).catch(() => response.destroy());
-    });
-    this.#server = server;
-    await new Promise<void>((resolve) => server.listen(this.#port, "127.0.0.1", resolve));
-    this.#port = (server.address() as AddressInfo).port;
-    this.url = `http://127.0.0.1:${this.#port}`;
-    return this;
-  }
-
-  /** As if it were killed; its port stays its own. */
-  async down(): Promise<void> {
-    const server = this.#server;
-    this.#server = undefined;
-    if (!server) return;
-    const closed = new Promise((resolve) => server.close(resolve));
-    server.closeAllConnections();
-    await closed;
-  }
 
   /** What came from a client at this address. */
   from(address: string): Accepted[] {
     return this.ledger.filter(({ message }) => message.remoteAddress.replace(/^::ffff:/, "") === address);
   }
 
-  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const said =
-      request.headers.authorization === `Bearer ${SECRET}` ? await this.#answer(request) : undefined;
+  protected override async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const said = await this.#said(request);
     if (said === undefined) response.writeHead(404).end("no");
     else response.end(said);
   }
 
-  async #answer(request: IncomingMessage): Promise<string | undefined> {
+  async #said(request: IncomingMessage): Promise<string | undefined> {
     switch (`${request.method} ${request.url}`) {
       case "POST /gateway/authenticate":
         return JSON.stringify(judge(JSON.parse(await text(request)) as Login));

@@ -75,9 +75,9 @@ export class DialogGateway {
     const folder = mkdtempSync(join(tmpdir(), "edgepost-dialogs-"));
     for (const [name, pem] of Object.entries(pair)) writeFileSync(join(folder, `${name}.pem`), pem);
     const gateway = new DialogGateway(kind, pair.cert, folder);
-    await gateway.worker.up();
+    await gateway.worker.start();
     gateway.#process.env.EDGEPOST_WORKER_URL = gateway.worker.url;
-    if (kind.isWorkerAway) await gateway.worker.down();
+    if (kind.isWorkerAway) await gateway.worker.stop();
     await gateway.#start();
     return gateway;
   }
@@ -104,7 +104,7 @@ export class DialogGateway {
 
   async end(): Promise<void> {
     await this.#process.end();
-    await this.worker.down();
+    await this.worker.stop();
   }
 
   portOf(port: Port): number {

@@ -125,8 +125,8 @@ class Player {
       case "expect-close":
         return wire.closed();
       case "worker":
-        if (text === "up") await this.#stage.worker.up();
-        else await this.#stage.worker.down();
+        if (text === "up") await this.#stage.worker.start();
+        else await this.#stage.worker.stop();
         return;
       case "restart":
         await this.#leaveNothing();

@@ -10,7 +10,8 @@ import type { Intake, Receipt, Submitted } from "../../../src/gateway/intake.ts"
 import { Worker } from "../../../src/gateway/worker.ts";
 import type { Reply } from "../../../src/mail/reply.ts";
 import { certificate, type Pair } from "../certificate.ts";
-import { type FakeWorker, SECRET } from "./fake-worker.ts";
+import { SECRET } from "../worker-stand-in.ts";
+import type { FakeWorker } from "./fake-worker.ts";
 
 /** Keeps messages; what it says of them may be changed. */
 export class Keeper implements Intake {

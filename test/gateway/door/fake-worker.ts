@@ -1,13 +1,13 @@
 /** Stands for the Worker where the door asks it: logins, own domains, recipients. What it knows may be changed between requests. */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { json } from "node:stream/consumers";
 import type { Login } from "../../../src/mail/ingress.ts";
+import { WorkerStandIn } from "../worker-stand-in.ts";
 
-export const SECRET = "a secret for the tests";
 export const TOKEN = "5e5e5e5e-0000-4000-8000-000000000001";
 export const INBOUND = "inbound.example.com";
 
-export class FakeWorker {
+export class FakeWorker extends WorkerStandIn {
   mode: "ok" | "500" | "hang" | "nonsense" = "ok";
   /** User and password alike. */
   readonly tokens = new Set([TOKEN]);
@@ -16,42 +16,16 @@ export class FakeWorker {
   delayMs = 0;
   readonly logins: Login[] = [];
   readonly asked: string[] = [];
-  url = "";
-  #server: Server | undefined;
-  #port = 0;
-
-  async start(): Promise<this> {
-    const server = createServer((request, response) => void this.#serve(request, response));
-    this.#server = server;
-    await new Promise<void>((resolve) => server.listen(this.#port, "127.0.0.1", resolve));
-    this.#port = (server.address() as AddressInfo).port;
-    this.url = `http://127.0.0.1:${this.#port}`;
-    return this;
-  }
-
-  /** The port stays its own. */
-  async stop(): Promise<void> {
-    const server = this.#server;
-    this.#server = undefined;
-    if (!server) return;
-    const closed = new Promise((resolve) => server.close(resolve));
-    server.closeAllConnections();
-    await closed;
-  }
-
-  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const chunks: Buffer[] = [];
-    for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
-    if (request.headers.authorization !== `Bearer ${SECRET}`) return void response.writeHead(401).end();
+  protected override async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const body = request.method === "POST" ? await json(request) : undefined;
     if (this.mode === "hang") return;
     if (this.mode === "500") return void response.writeHead(500).end("no");
     if (this.mode === "nonsense") return void response.end('{"account":{"serverId":"seven"},"known":"all"}');
     if (this.delayMs > 0) await new Promise((resolve) => setTimeout(resolve, this.delayMs));
-    const body: unknown = chunks.length > 0 ? JSON.parse(Buffer.concat(chunks).toString()) : undefined;
-    response.end(JSON.stringify(this.#answer(request.url ?? "", body)));
+    response.end(JSON.stringify(this.#said(request.url ?? "", body)));
   }
 
-  #answer(url: string, body: unknown): object {
+  #said(url: string, body: unknown): object {
     if (url === "/gateway/domains") return this.domains;
     if (url === "/gateway/recipients") {
       const { addresses } = body as { addresses: string[] };

@@ -7,8 +7,9 @@ import { Logins } from "../../../src/gateway/door/logins.ts";
 import { beginSasl } from "../../../src/gateway/door/sasl.ts";
 import { Tarpit } from "../../../src/gateway/door/tarpit.ts";
 import { Worker } from "../../../src/gateway/worker.ts";
+import { SECRET } from "../worker-stand-in.ts";
 import { newDoor, newState, until } from "./doors.ts";
-import { FakeWorker, SECRET, TOKEN } from "./fake-worker.ts";
+import { FakeWorker, TOKEN } from "./fake-worker.ts";
 import { authPlain, SmtpClient } from "./smtp-client.ts";
 
 const base64 = (text: string) => Buffer.from(text).toString("base64");

@@ -2,8 +2,7 @@
  * Stands for the Worker at the far end of HTTP: takes ingress requests, accepts a batch once for its key as an Outbox does, and keeps
  * a ledger of what it has. Its behaviour is a value that may be changed between requests.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { decodeFrames } from "../../../src/mail/frame.ts";
 import {
   type Batch,
@@ -11,8 +10,7 @@ import {
   type IngressResult,
   MAX_BATCH_BYTES,
 } from "../../../src/mail/ingress.ts";
-
-export const SECRET = "a secret for the tests";
+import { WorkerStandIn } from "../worker-stand-in.ts";
 
 /** `late` accepts and then never answers; `truncated` accepts and cuts its answer. */
 export type Mode =
@@ -35,7 +33,7 @@ export interface Accepted {
   body: string;
 }
 
-export class FakeWorker {
+export class FakeWorker extends WorkerStandIn {
   mode: Mode = "ok";
   /** Of batches for these servers there are no results, as if their Outbox were away. */
   readonly away = new Set<number>();
@@ -50,45 +48,13 @@ export class FakeWorker {
   readonly ledger: Accepted[] = [];
   /** Batches that came again after they were accepted. */
   repeats = 0;
-  url = "";
   readonly #answers = new Map<string, IngressResult[]>();
-  #server: Server | undefined;
-  #port = 0;
-
-  async start(): Promise<this> {
-    const server = createServer((request, response) => void this.#serve(request, response));
-    this.#server = server;
-    await new Promise<void>((resolve) => server.listen(this.#port, "127.0.0.1", resolve));
-    this.#port = (server.address() as AddressInfo).port;
-    this.url = `http://127.0.0.1:${this.#port}`;
-    return this;
-  }
-
-  /** As if it were killed: connections end in the middle of whatever they were doing. The port stays its own. */
-  async stop(): Promise<void> {
-    const server = this.#server;
-    if (!server) return;
-    this.#server = undefined;
-    const closed = new Promise((resolve) => server.close(resolve));
-    server.closeAllConnections();
-    await closed;
-  }
 
   get ids(): string[] {
     return this.ledger.map(({ messageId }) => messageId);
   }
 
-  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    try {
-      await this.#answer(request, response);
-    } catch {
-      // The other end went away in the middle, or sent nonsense; the sender sees a connection that closes.
-      response.destroy();
-    }
-  }
-
-  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    if (request.headers.authorization !== `Bearer ${SECRET}`) return void response.writeHead(401).end("who?");
+  protected override async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { mode } = this;
     if (mode === "hang") return;
     if (mode === "500" || mode === "401" || mode === "413") {

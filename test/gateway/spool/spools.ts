@@ -8,7 +8,8 @@ import type { Receipt, Submitted } from "../../../src/gateway/intake.ts";
 import { newSpoolMetrics } from "../../../src/gateway/spool/metrics.ts";
 import { Spool } from "../../../src/gateway/spool/spool.ts";
 import { Worker } from "../../../src/gateway/worker.ts";
-import { type FakeWorker, SECRET } from "./fake-worker.ts";
+import { SECRET } from "../worker-stand-in.ts";
+import type { FakeWorker } from "./fake-worker.ts";
 
 export const LIMITS: SpoolLimits = {
   patience: 2_000,
