@@ -9,7 +9,7 @@ import { loadPolicy, type ServerPolicy } from "./accounts/policy.ts";
 import { PolicyCache } from "./accounts/policy-cache.ts";
 import { openKeys } from "./accounts/signing-keys.ts";
 import { checkLogin } from "./accounts/smtp-tokens.ts";
-import { serverIdOf } from "./accounts/token.ts";
+import { accountOfToken, serverIdOf } from "./accounts/token.ts";
 import type { ApiNeeds } from "./api/app.ts";
 import { sign } from "./compose/sign.ts";
 import type { DeliverNeeds } from "./deliver/consume.ts";
@@ -40,6 +40,8 @@ export interface Env {
   DESTINATION: DurableObjectNamespace<DestinationObject>;
   SEND_EMAIL: SendEmail;
   MAIL_DOMAIN: string;
+  PUBLIC_URL: string;
+  DNS_OVER_HTTPS: string;
   GATEWAYS: string;
   SMARTHOST: string;
   OUTBOXES_PER_REGION: string;
@@ -209,14 +211,15 @@ export function apiNeeds(env: Env): ApiNeeds {
       const shards = await shardNames(env, serverId);
       await Promise.all(shards.map((shard) => outboxOf(env, shard).changeSuppressions(changes)));
     },
-    async policyChanged(serverId) {
-      policies.forget(serverId);
-      const shards = await shardNamesNear(env, serverId, "local");
-      const told = await Promise.allSettled(shards.map((shard) => outboxOf(env, shard).policyChanged()));
-      // One that is away reads its policy anew by itself before long.
-      for (const result of told)
-        if (result.status === "rejected") log("outbox not told", { serverId, error: String(result.reason) });
+    policyChanged: (serverId) => policyChanged(env, serverId),
+    async accountChanged(accountId) {
+      for (const serverId of await serversOf(env, accountId)) await policyChanged(env, serverId);
     },
+    authenticateAccount: (token) => accountOfToken(env.DIRECTORY, token),
+    deploymentSecret: env.EDGEPOST_SECRET,
+    publicUrl: env.PUBLIC_URL,
+    dnsUrl: env.DNS_OVER_HTTPS,
+    fetchDns: (url, init) => fetch(url, init),
     gatewaySecret: env.GATEWAY_SECRET,
     mailDomain: env.MAIL_DOMAIN,
     async login({ user, password }, request): Promise<AuthAnswer> {
@@ -246,6 +249,24 @@ export function apiNeeds(env: Env): ApiNeeds {
       return Promise.all((await shardNames(env)).map((shard) => outboxOf(env, shard).ledger()));
     },
   };
+}
+
+async function policyChanged(env: Env, serverId: number): Promise<void> {
+  policyCache(env).forget(serverId);
+  const shards = await shardNamesNear(env, serverId, "local");
+  const told = await Promise.allSettled(shards.map((shard) => outboxOf(env, shard).policyChanged()));
+  // One that is away reads its policy anew by itself before long.
+  for (const result of told)
+    if (result.status === "rejected") log("outbox not told", { serverId, error: String(result.reason) });
+}
+
+async function serversOf(env: Env, accountId: number): Promise<number[]> {
+  const { results } = await env.DIRECTORY.prepare(
+    "SELECT id FROM servers WHERE account_id = ? AND deleted_at IS NULL",
+  )
+    .bind(accountId)
+    .all<{ id: number }>();
+  return results.map((r) => r.id);
 }
 
 function ownAddressNeeds(env: Env): OwnAddressNeeds {

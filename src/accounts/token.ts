@@ -33,3 +33,12 @@ export async function hashToken(token: string): Promise<string> {
 function toHex(bytes: Uint8Array): string {
   return Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
 }
+
+/** The account whose token this is. Asked anew each time: a revoked one stops at once. */
+export async function accountOfToken(directory: D1Database, token: string): Promise<number | undefined> {
+  const row = await directory
+    .prepare("SELECT account_id AS accountId FROM tokens WHERE hash = ? AND kind = 'account'")
+    .bind(await hashToken(token))
+    .first<{ accountId: number }>();
+  return row?.accountId;
+}

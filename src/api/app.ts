@@ -1,17 +1,31 @@
 /** The HTTP API: one door, and the families of routes behind it. */
 
+import type { AuthenticateNeeds } from "./authenticate.ts";
 import { bounceRoutes } from "./bounces.ts";
 import { door } from "./door.ts";
 import { emailRoutes, type SendNeeds } from "./email.ts";
+import { type Endpoint, mount } from "./endpoint.ts";
 import { type GatewayNeeds, gatewayRoutes } from "./gateway.ts";
 import { type HealthNeeds, healthRoutes } from "./health.ts";
 import { messageRoutes } from "./messages.ts";
 import type { ReadNeeds } from "./read-needs.ts";
 import type { RequestIdNeeds } from "./request-id.ts";
-import { type SmtpTokenNeeds, smtpTokenRoutes } from "./smtp-tokens.ts";
+import type { SettingsNeeds } from "./settings-needs.ts";
+import { smtpTokenEndpoints } from "./smtp-tokens.ts";
 import { suppressionRoutes } from "./suppressions.ts";
 
-export type ApiNeeds = SendNeeds & ReadNeeds & SmtpTokenNeeds & GatewayNeeds & HealthNeeds & RequestIdNeeds;
+export type ApiNeeds = SendNeeds &
+  ReadNeeds &
+  SettingsNeeds &
+  AuthenticateNeeds &
+  GatewayNeeds &
+  HealthNeeds &
+  RequestIdNeeds;
+
+/** Each in the order in which it is to match: a path with a word before one with a parameter in its place. */
+export function endpoints(needs: ApiNeeds): Endpoint[] {
+  return [...smtpTokenEndpoints(needs)];
+}
 
 export function apiApp(needs: ApiNeeds) {
   return door(needs)
@@ -19,7 +33,7 @@ export function apiApp(needs: ApiNeeds) {
     .route("/", messageRoutes(needs))
     .route("/", bounceRoutes(needs))
     .route("/", suppressionRoutes(needs))
-    .route("/", smtpTokenRoutes(needs))
+    .route("/", mount(endpoints(needs), needs))
     .route("/", gatewayRoutes(needs))
     .route("/", healthRoutes(needs));
 }

@@ -14,7 +14,7 @@ import { reactivate } from "../suppress/list.ts";
 import { BOUNCE_TYPES, bounceTypeNamed, bounceTypeOf } from "./bounce-types.ts";
 import { apiError, errorResponse, okResponse, type Result, refused } from "./error.ts";
 import { apiPath } from "./path.ts";
-import { dateRange, paging, type Query, queryFlag, readQuery } from "./query.ts";
+import { dateRange, paging, queryFlag, type RawQuery, readQuery } from "./query.ts";
 import { announce, fromArchive, fromDirectory, type ReadNeeds, serverRoute } from "./read-needs.ts";
 import { formatTime } from "./time.ts";
 
@@ -105,7 +105,7 @@ async function activate(needs: ReadNeeds, bounce: Bounce): Promise<Response> {
   return okResponse({ Message: "OK", Bounce: active });
 }
 
-function bounceFilter(query: Query): Result<BounceFilter> {
+function bounceFilter(query: RawQuery): Result<BounceFilter> {
   const { values } = query;
   const given = values.get("type");
   const type = given === undefined ? undefined : bounceTypeNamed(given);

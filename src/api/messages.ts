@@ -7,7 +7,7 @@ import { type Content, readContent } from "../compose/read-content.ts";
 import { apiError, errorResponse, okResponse, type Result, refused } from "./error.ts";
 import { eventsJson, messageJson } from "./message-json.ts";
 import { apiPath } from "./path.ts";
-import { dateRange, paging, type Query, readQuery } from "./query.ts";
+import { dateRange, paging, type RawQuery, readQuery } from "./query.ts";
 import { fromArchive, type Held, type ReadNeeds, readMessage, readRaw, serverRoute } from "./read-needs.ts";
 import { timelineJson } from "./timeline.ts";
 
@@ -61,7 +61,7 @@ export function messageRoutes(needs: ReadNeeds): Hono {
   return app;
 }
 
-function messageFilter(query: Query): Result<MessageFilter> {
+function messageFilter(query: RawQuery): Result<MessageFilter> {
   const { values, metadata } = query;
   const status = values.get("status")?.toLowerCase();
   if (status !== undefined && !["queued", "sent", "processed"].includes(status))

@@ -4,7 +4,7 @@
  */
 import { getPath } from "hono/utils/url";
 
-const STREAM_WORDS = "archive unarchive suppressions dump delete";
+const STREAM_WORDS = "archive unarchive suppressions dump delete smtp-tokens";
 const STATS_WORDS =
   "outbound sends bounces spam tracked opens platforms emailclients readtimes clicks browserfamilies location";
 const DOMAIN_WORDS = "verifydkim verifyreturnpath verifycustomtracking verifyspf rotatedkim";
@@ -12,17 +12,17 @@ const DOMAIN_WORDS = "verifydkim verifyreturnpath verifycustomtracking verifyspf
 /** By a path's first word: the words that may follow it. */
 const WORDS = new Map(
   Object.entries({
-    email: "batch withtemplate batchwithtemplates bulk",
+    email: "batch withtemplate batchwithtemplates bulk scheduled",
     deliverystats: "",
     bounces: "dump tags activate",
     templates: "validate push",
-    server: "",
+    server: "tokens",
     messages: "outbound inbound details dump timeline opens clicks bypass retry",
     stats: STATS_WORDS,
     triggers: "inboundrules",
     "message-streams": STREAM_WORDS,
     webhooks: "verify statistics",
-    servers: "",
+    servers: "tokens",
     domains: DOMAIN_WORDS,
     senders: "resend verifyspf requestnewdkim",
     "data-removals": "",

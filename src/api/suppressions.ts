@@ -9,7 +9,7 @@ import { listSuppressions, type SuppressionFilter } from "../suppress/search.ts"
 import { apiError, errorResponse, okResponse, type Result, refused } from "./error.ts";
 import { fieldsReader, parseJson, readBody, scalar } from "./json-body.ts";
 import { apiPath } from "./path.ts";
-import { dateRange, type Query, readQuery } from "./query.ts";
+import { dateRange, type RawQuery, readQuery } from "./query.ts";
 import { announce, fromArchive, fromDirectory, type ReadNeeds, serverRoute } from "./read-needs.ts";
 import { formatSecond } from "./time.ts";
 
@@ -161,7 +161,7 @@ async function remove(
   return new Set(results.filter((r) => r.result === "kept").map((r) => r.email));
 }
 
-function suppressionFilter(query: Query): Result<SuppressionFilter> {
+function suppressionFilter(query: RawQuery): Result<SuppressionFilter> {
   const { values } = query;
   const reason = oneOf(REASONS, values.get("suppressionreason"));
   if (reason === "invalid") return refused(1404, "Parameter 'SuppressionReason' is not a known reason.");

@@ -73,6 +73,8 @@ async function main(): Promise<void> {
     port: ports.EDGEPOST_HTTP_PORT,
     vars: {
       MAIL_DOMAIN: DOMAIN,
+      PUBLIC_URL: `http://127.0.0.1:${ports.EDGEPOST_HTTP_PORT}`,
+      DNS_OVER_HTTPS: `http://127.0.0.1:${ports.EDGEPOST_WORLD_PORT}/dns-query`,
       GATEWAYS: JSON.stringify([{ url: `http://127.0.0.1:${gatewayPort}` }]),
       OUTBOXES_PER_REGION: "1",
       HAND_OVER_MS: "0",

@@ -64,3 +64,119 @@ export const bounces = sqliteTable(
     index("bounces_newest").on(t.serverId, t.id),
   ],
 );
+
+/**
+ * Statistics, counted in the transaction that stores the facts, so that they are exact. A row for each Eastern day, stream, tag and
+ * name; those of the tag "" count every message, tagged or not. Writer: track/.
+ */
+export const counters = sqliteTable(
+  "counters",
+  {
+    serverId: integer("server_id").notNull(),
+    /** "2026-02-17". */
+    day: text().notNull(),
+    stream: text().notNull(),
+    tag: text().notNull(),
+    /** "Sent", "HardBounce", "Opens", "platform/Desktop". */
+    name: text().notNull(),
+    count: integer().notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.serverId, t.tag, t.day, t.stream, t.name] })],
+);
+
+/** What a reader's mail program told of itself. */
+export interface Reader {
+  client: { name: string; company: string; family: string };
+  os: { name: string; company: string; family: string };
+  platform: "Desktop" | "Mobile" | "WebMail" | "Unknown";
+  userAgent: string;
+  geo: {
+    countryIsoCode?: string;
+    country?: string;
+    regionIsoCode?: string;
+    region?: string;
+    city?: string;
+    zip?: string;
+    coords?: string;
+    ip?: string;
+  };
+}
+
+/** The first open of each recipient. Writer: track/. */
+export const opens = sqliteTable(
+  "opens",
+  {
+    serverId: integer("server_id").notNull(),
+    messageId: text("message_id").notNull(),
+    /** Lower case. */
+    email: text().notNull(),
+    at: integer().notNull(),
+    stream: text().notNull(),
+    tag: text(),
+    readSeconds: integer("read_seconds").notNull(),
+    reader: text({ mode: "json" }).$type<Reader>().notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.serverId, t.messageId, t.email] }),
+    index("opens_newest").on(t.serverId, t.at),
+  ],
+);
+
+/** The first click of each recipient on each link. Writer: track/. */
+export const clicks = sqliteTable(
+  "clicks",
+  {
+    serverId: integer("server_id").notNull(),
+    messageId: text("message_id").notNull(),
+    /** Lower case. */
+    email: text().notNull(),
+    link: text().notNull(),
+    at: integer().notNull(),
+    stream: text().notNull(),
+    tag: text(),
+    location: text({ enum: ["HTML", "Text"] }).notNull(),
+    reader: text({ mode: "json" }).$type<Reader>().notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.serverId, t.messageId, t.email, t.link] }),
+    index("clicks_newest").on(t.serverId, t.at),
+  ],
+);
+
+/** What the lists and details of received mail show, beside its columns. */
+export interface InboundSummary {
+  from: { email: string; name: string; mailboxHash: string };
+  to: { email: string; name: string; mailboxHash: string }[];
+  cc: { email: string; name: string; mailboxHash: string }[];
+  bcc: { email: string; name: string; mailboxHash: string }[];
+  replyTo: string;
+  date: string;
+  headers: { name: string; value: string }[];
+  attachments: { name: string; contentType: string; contentLength: number; contentId: string }[];
+  textBody: string;
+  htmlBody: string;
+  strippedTextReply: string;
+}
+
+/** Mail received for a server. Writer: receive/. */
+export const inbound = sqliteTable(
+  "inbound",
+  {
+    serverId: integer("server_id").notNull(),
+    /** UUIDs that sort by time. */
+    id: text().notNull(),
+    receivedAt: integer("received_at").notNull(),
+    status: text({ enum: ["queued", "scheduled", "processed", "blocked", "failed"] }).notNull(),
+    /** Lower case. */
+    fromEmail: text("from_email").notNull(),
+    originalRecipient: text("original_recipient").notNull(),
+    mailboxHash: text("mailbox_hash").notNull(),
+    tag: text().notNull(),
+    subject: text().notNull(),
+    blockedReason: text("blocked_reason"),
+    /** The R2 object with the message as it came. */
+    raw: text().notNull(),
+    summary: text({ mode: "json" }).$type<InboundSummary>().notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.serverId, t.id] })],
+);

@@ -2,42 +2,93 @@
  * The directory: accounts, servers and what belongs to them. Small, read often, its own database.
  * Each table names its one writer.
  */
-import { index, integer, primaryKey, sqliteTable, text } from "drizzle-orm/sqlite-core";
+import { sql } from "drizzle-orm";
+import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
 import type { TransportName } from "../mail/outcome.ts";
 
 /** Writer: accounts/. */
 export const accounts = sqliteTable("accounts", {
   id: integer().primaryKey({ autoIncrement: true }),
   name: text().notNull(),
+  /** The API shows a token when it is made and never again; of such a token only the hash is kept. */
+  showTokensOnce: integer("show_tokens_once", { mode: "boolean" }).notNull().default(false),
+  /** Whether the API may delete servers. */
+  serverDeletion: integer("server_deletion", { mode: "boolean" }).notNull().default(true),
   createdAt: integer("created_at").notNull(),
 });
 
 /** Writer: accounts/. */
-export const servers = sqliteTable("servers", {
-  id: integer().primaryKey({ autoIncrement: true }),
-  accountId: integer("account_id").notNull(),
-  name: text().notNull(),
-  deliveryType: text("delivery_type", { enum: ["Live", "Sandbox"] }).notNull(),
-  trackOpens: integer("track_opens", { mode: "boolean" }).notNull(),
-  trackLinks: text("track_links", { enum: ["None", "HtmlAndText", "HtmlOnly", "TextOnly"] }).notNull(),
-  /** Transports in the order to try them. */
-  transports: text({ mode: "json" }).$type<TransportName[]>().notNull(),
-  /** Whether SMTP takes its tokens. */
-  smtpActivated: integer("smtp_activated", { mode: "boolean" }).notNull().default(true),
-  /** The local part of its inbound address. */
-  inboundHash: text("inbound_hash").notNull(),
-  createdAt: integer("created_at").notNull(),
-});
+export const servers = sqliteTable(
+  "servers",
+  {
+    id: integer().primaryKey({ autoIncrement: true }),
+    accountId: integer("account_id").notNull(),
+    name: text().notNull(),
+    /** As its caller spelt it. */
+    color: text().notNull().default("Blue"),
+    deliveryType: text("delivery_type", { enum: ["Live", "Sandbox"] }).notNull(),
+    trackOpens: integer("track_opens", { mode: "boolean" }).notNull(),
+    trackLinks: text("track_links", { enum: ["None", "HtmlAndText", "HtmlOnly", "TextOnly"] }).notNull(),
+    /** Transports in the order to try them. */
+    transports: text({ mode: "json" }).$type<TransportName[]>().notNull(),
+    /** Whether SMTP takes its tokens. */
+    smtpActivated: integer("smtp_activated", { mode: "boolean" }).notNull().default(true),
+    /** The local part of its inbound address. */
+    inboundHash: text("inbound_hash").notNull(),
+    /** Lower case; "" when there is none. */
+    inboundDomain: text("inbound_domain").notNull().default(""),
+    inboundSpamThreshold: integer("inbound_spam_threshold").notNull().default(0),
+    rawEmailEnabled: integer("raw_email_enabled", { mode: "boolean" }).notNull().default(false),
+    inboundHookUrl: text("inbound_hook_url").notNull().default(""),
+    bounceHookUrl: text("bounce_hook_url").notNull().default(""),
+    openHookUrl: text("open_hook_url").notNull().default(""),
+    deliveryHookUrl: text("delivery_hook_url").notNull().default(""),
+    clickHookUrl: text("click_hook_url").notNull().default(""),
+    postFirstOpenOnly: integer("post_first_open_only", { mode: "boolean" }).notNull().default(false),
+    includeBounceContentInHook: integer("include_bounce_content_in_hook", { mode: "boolean" })
+      .notNull()
+      .default(false),
+    enableSmtpApiErrorHooks: integer("enable_smtp_api_error_hooks", { mode: "boolean" })
+      .notNull()
+      .default(false),
+    createdAt: integer("created_at").notNull(),
+    /** It does not exist any more; what is left of it goes in the background (erase/). */
+    deletedAt: integer("deleted_at"),
+  },
+  (t) => [
+    uniqueIndex("servers_name").on(t.accountId, t.name).where(sql`deleted_at IS NULL`),
+    uniqueIndex("servers_inbound_hash").on(t.inboundHash),
+    uniqueIndex("servers_inbound_domain")
+      .on(t.inboundDomain)
+      .where(sql`inbound_domain <> '' AND deleted_at IS NULL`),
+  ],
+);
 
-/** API tokens, known by their hash alone. Writer: accounts/. */
-export const tokens = sqliteTable("tokens", {
-  /** SHA-256 of the lower-case token, hex. */
-  hash: text().primaryKey(),
-  kind: text({ enum: ["server", "account"] }).notNull(),
-  accountId: integer("account_id").notNull(),
-  serverId: integer("server_id"),
-  createdAt: integer("created_at").notNull(),
-});
+/** API tokens, found by their hash. Writer: accounts/. */
+export const tokens = sqliteTable(
+  "tokens",
+  {
+    id: integer().primaryKey({ autoIncrement: true }),
+    /** SHA-256 of the lower-case token, hex. */
+    hash: text().notNull().unique(),
+    /** The token, encrypted with the deployment's secret (accounts/secret.ts), for the API shows it; null when it is shown once. */
+    sealed: text(),
+    kind: text({ enum: ["server", "account"] }).notNull(),
+    accountId: integer("account_id").notNull(),
+    serverId: integer("server_id"),
+    name: text().notNull().default(""),
+    /** What a server's token may do. */
+    scope: text({ enum: ["full", "send", "read"] })
+      .notNull()
+      .default("full"),
+    /** Addresses and CIDR ranges that its requests may come from; [] for any. */
+    allowedIps: text("allowed_ips", { mode: "json" }).$type<string[]>().notNull().default([]),
+    /** Requests a minute; null for the deployment's own limit. */
+    ratePerMinute: integer("rate_per_minute"),
+    createdAt: integer("created_at").notNull(),
+  },
+  (t) => [index("tokens_server").on(t.serverId)],
+);
 
 /** Credentials for SMTP that are bound to one stream; of the secret only its hash is known. Writer: accounts/. */
 export const smtpTokens = sqliteTable(
@@ -66,47 +117,167 @@ export const streams = sqliteTable(
     description: text(),
     type: text({ enum: ["Transactional", "Broadcasts", "Inbound"] }).notNull(),
     giveUpAfterHours: integer("give_up_after_hours").notNull(),
+    unsubscribeHandling: text("unsubscribe_handling", { enum: ["None", "Postmark", "Custom"] })
+      .notNull()
+      .default("None"),
     createdAt: integer("created_at").notNull(),
+    updatedAt: integer("updated_at"),
     archivedAt: integer("archived_at"),
+    /** When what is left of an archived stream goes (erase/). */
+    purgeAt: integer("purge_at"),
   },
   (t) => [primaryKey({ columns: [t.serverId, t.id] })],
 );
 
 /** Writer: accounts/. */
-export const domains = sqliteTable("domains", {
-  id: integer().primaryKey({ autoIncrement: true }),
-  accountId: integer("account_id").notNull(),
-  /** Lower-case A-labels. */
-  name: text().notNull(),
-  returnPathDomain: text("return_path_domain"),
-  verifiedAt: integer("verified_at"),
-  createdAt: integer("created_at").notNull(),
-});
+export const domains = sqliteTable(
+  "domains",
+  {
+    id: integer().primaryKey({ autoIncrement: true }),
+    accountId: integer("account_id").notNull(),
+    /** Lower-case A-labels. */
+    name: text().notNull(),
+    returnPathDomain: text("return_path_domain"),
+    returnPathVerifiedAt: integer("return_path_verified_at"),
+    customTrackingDomain: text("custom_tracking_domain"),
+    customTrackingVerifiedAt: integer("custom_tracking_verified_at"),
+    spfVerifiedAt: integer("spf_verified_at"),
+    /** When one of its DKIM keys was first seen in the DNS: from then on anybody at the domain may send. */
+    verifiedAt: integer("verified_at"),
+    createdAt: integer("created_at").notNull(),
+  },
+  (t) => [uniqueIndex("domains_name").on(t.accountId, t.name)],
+);
 
 /** Writer: accounts/. */
-export const dkimKeys = sqliteTable("dkim_keys", {
-  id: integer().primaryKey({ autoIncrement: true }),
-  domainId: integer("domain_id").notNull(),
-  selector: text().notNull(),
-  algorithm: text({ enum: ["rsa-sha256", "ed25519-sha256"] }).notNull(),
-  /** PKCS#8, encrypted with the deployment's secret (accounts/secret.ts). */
-  privateKey: text("private_key").notNull(),
-  dnsRecord: text("dns_record").notNull(),
-  state: text({ enum: ["pending", "active", "revoked"] }).notNull(),
-  createdAt: integer("created_at").notNull(),
-});
+export const dkimKeys = sqliteTable(
+  "dkim_keys",
+  {
+    id: integer().primaryKey({ autoIncrement: true }),
+    domainId: integer("domain_id").notNull(),
+    selector: text().notNull(),
+    algorithm: text({ enum: ["rsa-sha256", "ed25519-sha256"] }).notNull(),
+    /** PKCS#8, encrypted with the deployment's secret (accounts/secret.ts). */
+    privateKey: text("private_key").notNull(),
+    dnsRecord: text("dns_record").notNull(),
+    state: text({ enum: ["pending", "active", "revoked"] }).notNull(),
+    createdAt: integer("created_at").notNull(),
+    /** When another key took over. */
+    revokedAt: integer("revoked_at"),
+  },
+  (t) => [index("dkim_keys_domain").on(t.domainId)],
+);
 
 /** Sender signatures. Writer: accounts/. */
-export const senders = sqliteTable("senders", {
-  id: integer().primaryKey({ autoIncrement: true }),
-  accountId: integer("account_id").notNull(),
-  /** Lower case. */
-  email: text().notNull(),
-  name: text().notNull(),
-  replyTo: text("reply_to").notNull(),
-  confirmedAt: integer("confirmed_at"),
-  createdAt: integer("created_at").notNull(),
-});
+export const senders = sqliteTable(
+  "senders",
+  {
+    id: integer().primaryKey({ autoIncrement: true }),
+    accountId: integer("account_id").notNull(),
+    domainId: integer("domain_id"),
+    /** Lower case. */
+    email: text().notNull(),
+    name: text().notNull(),
+    replyTo: text("reply_to").notNull(),
+    personalNote: text("personal_note").notNull().default(""),
+    /** SHA-256, hex, of what the link in its confirmation message holds. */
+    confirmationHash: text("confirmation_hash"),
+    confirmationSentAt: integer("confirmation_sent_at"),
+    confirmedAt: integer("confirmed_at"),
+    createdAt: integer("created_at").notNull(),
+  },
+  (t) => [uniqueIndex("senders_email").on(t.accountId, t.email)],
+);
+
+/** Writer: accounts/. */
+export const templates = sqliteTable(
+  "templates",
+  {
+    id: integer().primaryKey({ autoIncrement: true }),
+    serverId: integer("server_id").notNull(),
+    alias: text(),
+    name: text().notNull(),
+    type: text({ enum: ["Standard", "Layout"] }).notNull(),
+    /** null on a layout. */
+    subject: text(),
+    htmlBody: text("html_body"),
+    textBody: text("text_body"),
+    /** The alias of a layout of the same server. */
+    layout: text(),
+    /** False once it is deleted: it can still be fetched by its number. */
+    active: integer({ mode: "boolean" }).notNull().default(true),
+    createdAt: integer("created_at").notNull(),
+    updatedAt: integer("updated_at").notNull(),
+  },
+  (t) => [
+    uniqueIndex("templates_alias").on(t.serverId, t.alias).where(sql`active = 1`),
+    index("templates_server").on(t.serverId, t.id),
+  ],
+);
+
+/** Whose mail an inbound stream does not take: an address, or a domain. Writer: accounts/. */
+export const inboundRules = sqliteTable(
+  "inbound_rules",
+  {
+    id: integer().primaryKey({ autoIncrement: true }),
+    serverId: integer("server_id").notNull(),
+    /** Lower case. */
+    rule: text().notNull(),
+    createdAt: integer("created_at").notNull(),
+  },
+  (t) => [uniqueIndex("inbound_rules_rule").on(t.serverId, t.rule)],
+);
+
+export interface WebhookTriggers {
+  Open: { Enabled: boolean; PostFirstOpenOnly: boolean };
+  Click: { Enabled: boolean };
+  Delivery: { Enabled: boolean };
+  Bounce: { Enabled: boolean; IncludeContent: boolean };
+  SpamComplaint: { Enabled: boolean; IncludeContent: boolean };
+  SubscriptionChange: { Enabled: boolean };
+}
+
+/** Writer: accounts/. */
+export const webhooks = sqliteTable(
+  "webhooks",
+  {
+    id: integer().primaryKey({ autoIncrement: true }),
+    serverId: integer("server_id").notNull(),
+    stream: text().notNull(),
+    url: text().notNull(),
+    /** User, password and headers, as JSON, encrypted with the deployment's secret (accounts/secret.ts). */
+    sealedHeaders: text("sealed_headers").notNull(),
+    triggers: text({ mode: "json" }).$type<WebhookTriggers>().notNull(),
+    status: text({ enum: ["verified", "unverified"] }).notNull(),
+    createdAt: integer("created_at").notNull(),
+    updatedAt: integer("updated_at").notNull(),
+  },
+  (t) => [index("webhooks_server").on(t.serverId, t.stream)],
+);
+
+/**
+ * What is to be removed everywhere, in bounded steps that each may run twice: a server, an archived stream, or all that is kept of a
+ * person. Writer: erase/.
+ */
+export const erasures = sqliteTable(
+  "erasures",
+  {
+    id: integer().primaryKey({ autoIncrement: true }),
+    kind: text({ enum: ["server", "stream", "person"] }).notNull(),
+    accountId: integer("account_id").notNull(),
+    serverId: integer("server_id"),
+    stream: text(),
+    /** Of a person; lower case. Emptied when all is done: this too would tell of them. */
+    email: text(),
+    requestedBy: text("requested_by"),
+    notify: integer({ mode: "boolean" }).notNull().default(false),
+    /** How far it has come. */
+    progress: text({ mode: "json" }).$type<Record<string, unknown>>().notNull().default({}),
+    createdAt: integer("created_at").notNull(),
+    doneAt: integer("done_at"),
+  },
+  (t) => [index("erasures_open").on(t.id).where(sql`done_at IS NULL`)],
+);
 
 /**
  * Whom a stream will not mail. A removed row stays as a tombstone, so that an Outbox that pages changes by

@@ -46,12 +46,12 @@ export interface Answer {
 export async function openReading(): Promise<Reading> {
   const db = await openDatabases();
   const accountId = await createAccount(db.directory, "Acme", NOON);
-  const server = async () => {
-    const { id } = await createServer(db.directory, { accountId, name: "Live" }, NOON);
+  const server = async (name: string) => {
+    const { id } = await createServer(db.directory, { accountId, name }, NOON);
     const token = await createToken(db.directory, { kind: "server", accountId, serverId: id }, NOON);
     return { id, token, policy: (await loadPolicy(db.directory, id)) as ServerPolicy };
   };
-  const [ours, other] = [await server(), await server()];
+  const [ours, other] = [await server("Live"), await server("Other")];
   const reading: Reading = {
     db,
     app: undefined as unknown as Hono,

@@ -56,6 +56,7 @@ export function recorder(policy: ServerPolicy = POLICY): Recorder {
   const made: Recorder = {
     calls: [],
     needs: {
+      authenticateAccount: async () => undefined,
       authenticate: async (token) => (token.toLowerCase() === TOKEN ? policy : undefined),
       async accept(_policy, submissions, { idempotency }) {
         made.calls.push({ submissions, idempotency });
