@@ -3,13 +3,15 @@
 import type { AuthenticateNeeds } from "./authenticate.ts";
 import { bounceRoutes } from "./bounces.ts";
 import { door } from "./door.ts";
-import { emailRoutes, type SendNeeds } from "./email.ts";
+import { emailEndpoints } from "./email.ts";
 import { type Endpoint, mount } from "./endpoint.ts";
 import { type GatewayNeeds, gatewayRoutes } from "./gateway.ts";
 import { type HealthNeeds, healthRoutes } from "./health.ts";
 import { messageRoutes } from "./messages.ts";
 import type { ReadNeeds } from "./read-needs.ts";
+import { referenceRoutes } from "./reference.ts";
 import type { RequestIdNeeds } from "./request-id.ts";
+import type { SendNeeds } from "./send.ts";
 import type { SettingsNeeds } from "./settings-needs.ts";
 import { smtpTokenEndpoints } from "./smtp-tokens.ts";
 import { suppressionRoutes } from "./suppressions.ts";
@@ -24,16 +26,17 @@ export type ApiNeeds = SendNeeds &
 
 /** Each in the order in which it is to match: a path with a word before one with a parameter in its place. */
 export function endpoints(needs: ApiNeeds): Endpoint[] {
-  return [...smtpTokenEndpoints(needs)];
+  return [...emailEndpoints(needs), ...smtpTokenEndpoints(needs)];
 }
 
 export function apiApp(needs: ApiNeeds) {
+  const declared = endpoints(needs);
   return door(needs)
-    .route("/", emailRoutes(needs))
     .route("/", messageRoutes(needs))
     .route("/", bounceRoutes(needs))
     .route("/", suppressionRoutes(needs))
-    .route("/", mount(endpoints(needs), needs))
+    .route("/", mount(declared, needs))
+    .route("/", referenceRoutes(declared, needs.publicUrl))
     .route("/", gatewayRoutes(needs))
     .route("/", healthRoutes(needs));
 }

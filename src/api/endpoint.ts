@@ -118,7 +118,7 @@ export function mount(endpoints: Endpoint[], needs: AuthenticateNeeds): Hono {
   return app;
 }
 
-function respond(answer: Answer): Response {
+export function respond(answer: Answer): Response {
   if (answer instanceof Response) return answer;
   return "error" in answer ? errorResponse(answer.error) : okResponse(answer.ok);
 }

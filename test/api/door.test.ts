@@ -1,7 +1,8 @@
 /** What every route has: the id of the request, a line in the log, and an error object whatever goes wrong. */
 import { describe, expect, it } from "vitest";
 import { door } from "../../src/api/door.ts";
-import { emailRoutes } from "../../src/api/email.ts";
+import { emailEndpoints } from "../../src/api/email.ts";
+import { mount } from "../../src/api/endpoint.ts";
 import { MESSAGE, recorder, TOKEN } from "./sending.ts";
 
 const ID = "11111111-2222-4333-8444-555555555555";
@@ -18,7 +19,7 @@ function open() {
     log: (event, fields) => lines.push({ event, ...fields }),
   });
   const made = recorder();
-  app.route("/", emailRoutes(made.needs));
+  app.route("/", mount(emailEndpoints(made.needs), made.needs));
   app.get("/bounces", () => {
     throw new Error("broken");
   });

@@ -1,6 +1,6 @@
 /** `POST /email` and `POST /email/batch` as a client sees them, before a gate for mail that records what it is handed. */
 import { describe, expect, it } from "vitest";
-import type { AcceptReply } from "../../src/api/email.ts";
+import type { AcceptReply } from "../../src/api/send.ts";
 import { MESSAGE, POLICY, post, recorder, TOKEN } from "./sending.ts";
 
 const OK = {

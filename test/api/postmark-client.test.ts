@@ -3,7 +3,8 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Errors, Models, ServerClient } from "postmark";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { emailRoutes } from "../../src/api/email.ts";
+import { emailEndpoints } from "../../src/api/email.ts";
+import { mount } from "../../src/api/endpoint.ts";
 import { type Recorder, recorder, TOKEN } from "./sending.ts";
 
 let made: Recorder;
@@ -19,7 +20,7 @@ beforeAll(async () => {
       headers: incoming.headers as Record<string, string>,
       body: chunks.length > 0 ? Buffer.concat(chunks) : undefined,
     });
-    const response = await emailRoutes(made.needs).fetch(request);
+    const response = await mount(emailEndpoints(made.needs), made.needs).fetch(request);
     outgoing.writeHead(response.status, Object.fromEntries(response.headers));
     outgoing.end(await response.text());
   });

@@ -1,6 +1,9 @@
 /** A server to send from, and a gate for mail that records what it is handed: for the tests of the door. */
 import type { ServerPolicy, StreamPolicy } from "../../src/accounts/policy.ts";
-import { type AcceptReply, emailRoutes, type SendNeeds } from "../../src/api/email.ts";
+import type { AuthenticateNeeds } from "../../src/api/authenticate.ts";
+import { emailEndpoints } from "../../src/api/email.ts";
+import { mount } from "../../src/api/endpoint.ts";
+import type { AcceptReply, SendNeeds } from "../../src/api/send.ts";
 import type { Submission } from "../../src/mail/message.ts";
 
 export const TOKEN = "0000002a-1111-8222-8333-444455556666";
@@ -42,7 +45,7 @@ export const MESSAGE = { From: "Ann <ann@example.com>", To: "bob@far.org", Subje
 const INACTIVE = /^gone/i;
 
 export interface Recorder {
-  needs: SendNeeds;
+  needs: SendNeeds & AuthenticateNeeds;
   /** What each call of `accept` was handed. */
   calls: { submissions: Submission[]; idempotency?: { key: string; bodyHash: string } }[];
   /** When set, `accept` answers this. */
@@ -90,7 +93,7 @@ export async function post(
   body: unknown,
   headers: Record<string, string> = {},
 ): Promise<{ status: number; body: unknown; headers: Headers }> {
-  const response = await emailRoutes(made.needs).request(path, {
+  const response = await mount(emailEndpoints(made.needs), made.needs).request(path, {
     method: "POST",
     headers: { "Content-Type": "application/json", "X-Postmark-Server-Token": TOKEN, ...headers },
     body: typeof body === "string" ? body : JSON.stringify(body),
