@@ -123,24 +123,30 @@ function endOfString(text: string, start: number): number {
 }
 
 /** `true`, `"True"`, `"1"` and the like. */
-export const flag = z.preprocess((value) => {
-  if (typeof value !== "string") return value === 1 ? true : value === 0 ? false : value;
-  const word = value.toLowerCase();
-  if (word === "true" || word === "1") return true;
-  return word === "false" || word === "0" ? false : value;
-}, z.boolean());
+export const flag = z
+  .preprocess((value) => {
+    if (typeof value !== "string") return value === 1 ? true : value === 0 ? false : value;
+    const word = value.toLowerCase();
+    if (word === "true" || word === "1") return true;
+    return word === "false" || word === "0" ? false : value;
+  }, z.boolean())
+  .meta({ openapi: { type: "boolean" } });
 
 /** `5` or `"5"`. */
-export const whole = z.preprocess(
-  (value) => (typeof value === "string" && /^-?\d{1,15}$/.test(value) ? Number(value) : value),
-  z.int(),
-);
+export const whole = z
+  .preprocess(
+    (value) => (typeof value === "string" && /^-?\d{1,15}$/.test(value) ? Number(value) : value),
+    z.int(),
+  )
+  .meta({ openapi: { type: "integer" } });
 
 /** A string, where some clients send a number or a boolean. */
-export const scalar = z.preprocess(
-  (value) => (typeof value === "number" || typeof value === "boolean" ? String(value) : value),
-  z.string(),
-);
+export const scalar = z
+  .preprocess(
+    (value) => (typeof value === "number" || typeof value === "boolean" ? String(value) : value),
+    z.string(),
+  )
+  .meta({ openapi: { type: "string" } });
 
 /**
  * Reads an object's fields by a schema. Keys match in any case, the last of several counts, unknown ones are left out; `null` is
