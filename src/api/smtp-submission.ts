@@ -10,6 +10,7 @@ import { skeleton } from "../compose/skeleton.ts";
 import { parseAddressList, printable } from "../mail/address.ts";
 import type { BatchMessage } from "../mail/ingress.ts";
 import type { Mailbox, Tracking } from "../mail/message.ts";
+import { MAX_SUBJECT, oneLine } from "../mail/text.ts";
 import { checkFileType } from "./attachments.ts";
 import { type Result, refused } from "./error.ts";
 import { readMetadata } from "./message-extras.ts";
@@ -19,9 +20,7 @@ import {
   DEFAULT_STREAM,
   MAX_FROM,
   MAX_RECIPIENTS,
-  MAX_SUBJECT,
   MAX_TAG,
-  oneLine,
   TRACKING,
 } from "./submission.ts";
 

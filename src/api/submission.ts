@@ -6,27 +6,25 @@ import * as z from "zod";
 import type { ServerPolicy } from "../accounts/policy.ts";
 import { domainOf, parseAddressList, printable } from "../mail/address.ts";
 import type { Mailbox, Submission, Tracking } from "../mail/message.ts";
+import {
+  CONTROL,
+  MAX_BODY_BYTES,
+  MAX_MESSAGE_BYTES,
+  MAX_SUBJECT,
+  oneLine,
+  utf8Length,
+} from "../mail/text.ts";
 import { attachmentFields, readAttachments } from "./attachments.ts";
 import { type Result, refused } from "./error.ts";
 import { fieldsReader, flag, scalar } from "./json-body.ts";
 import { readHeaders, readMetadata } from "./message-extras.ts";
 
-const MB = 1024 * 1024;
 export const MAX_RECIPIENTS = 50;
 export const MAX_FROM = 255;
-export const MAX_SUBJECT = 2000;
 export const MAX_TAG = 1000;
-const MAX_BODY_BYTES = 5 * MB;
-/** Of one message: a batch's own cap would let it be five times as large. */
-const MAX_MESSAGE_BYTES = 10 * MB;
 export const DEFAULT_STREAM = "outbound";
 
 export const TRACKING = ["None", "HtmlAndText", "HtmlOnly", "TextOnly"] as const satisfies Tracking[];
-
-// biome-ignore lint/suspicious/noControlCharactersInRegex: finding them is the point.
-const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
-const CONTROLS = new RegExp(CONTROL, "g");
-const LINE_BREAKS = /[\r\n\t\u0085\u2028\u2029]+ */g;
 
 /** Exported so that templated messages can add theirs: `messageFields.extend({…})`. */
 export const messageFields = z.object({
@@ -181,17 +179,4 @@ function invalidAddress(field: string, text: string): Refusal {
 
 function tooLong(field: string, limit: string): Refusal {
   return refused(300, `Invalid '${field}'. It is limited to ${limit}.`);
-}
-
-/** A template often leaves a line break in a subject: it is a space. Other control characters are nothing. */
-export function oneLine(text: string): string {
-  if (!CONTROL.test(text)) return text.toWellFormed();
-  return text.trim().replace(LINE_BREAKS, " ").replace(CONTROLS, "").toWellFormed();
-}
-
-/** Exact only when it could matter: a UTF-16 unit is three bytes at most. */
-function utf8Length(text: string, limit: number): number {
-  return text.length * 3 <= limit || text.length > limit
-    ? text.length
-    : new TextEncoder().encode(text).length;
 }
