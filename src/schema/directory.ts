@@ -141,9 +141,10 @@ export const domains = sqliteTable(
     returnPathVerifiedAt: integer("return_path_verified_at"),
     customTrackingDomain: text("custom_tracking_domain"),
     customTrackingVerifiedAt: integer("custom_tracking_verified_at"),
-    spfVerifiedAt: integer("spf_verified_at"),
     /** When one of its DKIM keys was first seen in the DNS: from then on anybody at the domain may send. */
     verifiedAt: integer("verified_at"),
+    /** Nobody asked for it: a sender signature needs it, and it goes with the last of them. */
+    implied: integer({ mode: "boolean" }).notNull().default(false),
     createdAt: integer("created_at").notNull(),
   },
   (t) => [uniqueIndex("domains_name").on(t.accountId, t.name)],
@@ -157,13 +158,15 @@ export const dkimKeys = sqliteTable(
     domainId: integer("domain_id").notNull(),
     selector: text().notNull(),
     algorithm: text({ enum: ["rsa-sha256", "ed25519-sha256"] }).notNull(),
-    /** PKCS#8, encrypted with the deployment's secret (accounts/secret.ts). */
+    /** PKCS#8, encrypted with the deployment's secret (accounts/secret.ts); "" once it is revoked. */
     privateKey: text("private_key").notNull(),
     dnsRecord: text("dns_record").notNull(),
     state: text({ enum: ["pending", "active", "revoked"] }).notNull(),
     createdAt: integer("created_at").notNull(),
     /** When another key took over. */
     revokedAt: integer("revoked_at"),
+    /** Since when the record of an active key is not found in the DNS; null while it is there. */
+    missingSince: integer("missing_since"),
   },
   (t) => [index("dkim_keys_domain").on(t.domainId)],
 );
