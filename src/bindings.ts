@@ -193,6 +193,7 @@ export function apiNeeds(env: Env): ApiNeeds {
     newId: () => crypto.randomUUID(),
     log,
     authenticate: (token, request) => policies.byToken(token, regionOfRequest(request)),
+    retryAfter: async () => 0,
     accept: (policy, submissions, { idempotency, request }) =>
       accept(policy, submissions, { region: regionOfRequest(request), idempotency }, gate),
     archive: () => env.ARCHIVE,

@@ -3,7 +3,7 @@
  * a revoked token stops within one. Servers that do not exist are remembered as well, so that guessing costs us little.
  */
 import type { Region } from "../mail/message-id.ts";
-import type { ServerPolicy } from "./policy.ts";
+import type { Caller, ServerPolicy } from "./policy.ts";
 import { hashToken, serverIdOf } from "./token.ts";
 
 const FRESH_MS = 30_000;
@@ -24,12 +24,11 @@ export class PolicyCache {
     this.#now = now;
   }
 
-  /** The server whose token this is; undefined when there is none. The case of the token does not matter. */
-  async byToken(token: string, region: Region): Promise<ServerPolicy | undefined> {
+  /** Whose token this is; undefined when there is none. The case of the token does not matter. */
+  async byToken(token: string, region: Region): Promise<Caller | undefined> {
     const serverId = serverIdOf(token);
-    if (serverId === undefined) return undefined;
-    const policy = await this.byServer(serverId, region);
-    return policy?.tokenHashes.includes(await this.#hash(token.toLowerCase())) ? policy : undefined;
+    const policy = serverId && (await this.byServer(serverId, region));
+    return policy ? callerOf(policy, await this.#hash(token.toLowerCase())) : undefined;
   }
 
   async byServer(serverId: number, region: Region): Promise<ServerPolicy | undefined> {
@@ -54,6 +53,11 @@ export class PolicyCache {
     if (!this.#hashes.has(token)) put(this.#hashes, token, hash);
     return hash;
   }
+}
+
+function callerOf(policy: ServerPolicy, hash: string): Caller | undefined {
+  const token = policy.tokens.find((t) => t.hash === hash);
+  return token && { policy, token };
 }
 
 function put<K, V>(map: Map<K, V>, key: K, value: V): void {

@@ -2,7 +2,7 @@
  * What accepting must know of a server, in one plain value. It is read from the directory, kept by each Outbox
  * in its own storage so that accepting goes on when the directory is away, and cached by a Worker for a minute at most.
  */
-import { and, asc, eq, isNotNull, sql } from "drizzle-orm";
+import { and, asc, eq, isNotNull, isNull, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import type { Tracking } from "../mail/message.ts";
 import { MAX_GIVE_UP_AFTER_MS } from "../mail/schedule.ts";
@@ -26,12 +26,29 @@ export interface SigningKey {
   privateKey: string;
 }
 
+export type Scope = "full" | "send" | "read";
+
+export interface TokenPolicy {
+  /** SHA-256 of the token in lower case, hex. */
+  hash: string;
+  scope: Scope;
+  /** Addresses and CIDR ranges that its requests to the API may come from; [] for any. */
+  allowedIps: string[];
+  /** Requests to the API; null for the deployment's own limit. */
+  ratePerMinute: number | null;
+}
+
+/** Who asks: a server, by one of its tokens. */
+export interface Caller {
+  policy: ServerPolicy;
+  token: TokenPolicy;
+}
+
 export interface ServerPolicy {
   serverId: number;
   accountId: number;
   name: string;
-  /** SHA-256 of each token in lower case, hex. */
-  tokenHashes: string[];
+  tokens: TokenPolicy[];
   /** Whether SMTP takes this server's tokens, and those that are for SMTP alone. */
   smtpActivated: boolean;
   smtpTokens: { accessKey: string; secretHash: string; stream: string }[];
@@ -51,16 +68,21 @@ export interface ServerPolicy {
   keys: SigningKey[];
 }
 
-/** The policy as the directory has it, read in one transaction; undefined when there is no such server. */
+/** The policy as the directory has it, read in one transaction; undefined when there is no such server, or no more. */
 export async function loadPolicy(directory: D1Database, serverId: number): Promise<ServerPolicy | undefined> {
   const db = drizzle(directory);
   const account = sql`(select ${servers.accountId} from ${servers} where ${servers.id} = ${serverId})`;
+  const { hash, scope, allowedIps, ratePerMinute } = tokens;
   const [[server], tokenRows, smtpRows, streamRows, domainRows, keyRows, senderRows] = await db.batch([
-    db.select().from(servers).where(eq(servers.id, serverId)),
     db
-      .select({ hash: tokens.hash })
+      .select()
+      .from(servers)
+      .where(and(eq(servers.id, serverId), isNull(servers.deletedAt))),
+    db
+      .select({ hash, scope, allowedIps, ratePerMinute })
       .from(tokens)
-      .where(and(eq(tokens.serverId, serverId), eq(tokens.kind, "server"))),
+      .where(and(eq(tokens.serverId, serverId), eq(tokens.kind, "server")))
+      .orderBy(asc(tokens.id)),
     db
       .select({
         accessKey: smtpTokens.accessKey,
@@ -93,7 +115,7 @@ export async function loadPolicy(directory: D1Database, serverId: number): Promi
     serverId,
     accountId: server.accountId,
     name: server.name,
-    tokenHashes: tokenRows.map((t) => t.hash),
+    tokens: tokenRows,
     smtpActivated: server.smtpActivated,
     smtpTokens: smtpRows,
     sandbox: server.deliveryType === "Sandbox",

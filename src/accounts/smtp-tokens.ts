@@ -77,7 +77,7 @@ export async function checkLogin(
   const wrong = { ok: false, why: "authentication credentials invalid" } as const;
   if (!policy) return wrong;
   const isToken = user.toLowerCase() === password.toLowerCase();
-  if (isToken && policy.tokenHashes.includes(await hashToken(user)))
+  if (isToken && (await maySend(policy, user)))
     return policy.smtpActivated ? { ok: true } : { ok: false, why: "SMTP is not activated for this server" };
   const secretHash = await hashSecret(password);
   const found = policy.smtpTokens.find(
@@ -86,6 +86,12 @@ export async function checkLogin(
   if (!found) return wrong;
   if (!policy.smtpActivated) return { ok: false, why: "SMTP is not activated for this server" };
   return { ok: true, stream: found.stream };
+}
+
+/** A token that may only read is no login. Its allow-list is for the API alone. */
+async function maySend(policy: ServerPolicy, token: string): Promise<boolean> {
+  const hash = await hashToken(token);
+  return policy.tokens.some((t) => t.hash === hash && t.scope !== "read");
 }
 
 /** SHA-256, hex: 192 random bits need no slow hash. */

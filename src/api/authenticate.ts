@@ -1,15 +1,27 @@
-/** Whose request it is: the token in Postmark's header, and the server that it belongs to. */
-import type { ServerPolicy } from "../accounts/policy.ts";
-import { type Result, refused, Unavailable } from "./error.ts";
+/**
+ * Whose request it is, by the token in Postmark's header, and whether that token may do this: from this address, so often, and at
+ * all. Every request of the API passes here, so what a token without limits costs is a few look-ups in memory.
+ */
+import { isAllowed } from "../accounts/allow-list.ts";
+import type { Caller, Scope } from "../accounts/policy.ts";
+import { apiError, type Result, refused, Unavailable } from "./error.ts";
 
 const SERVER_HEADER = "X-Postmark-Server-Token";
 const ACCOUNT_HEADER = "X-Postmark-Account-Token";
+/** Set by Cloudflare, which lets no caller's own through. Locally there is nobody in between: the caller is on this machine. */
+const ADDRESS_HEADER = "CF-Connecting-IP";
+const LOOPBACK = ["127.0.0.1", "::1"];
 /** Tokens are UUIDs; what is longer is not looked up. */
 const MAX_TOKEN = 64;
+/** Of ours, beside Postmark's 1480: the status is 422 as there, which all clients know as an error of their caller. */
+const OUT_OF_SCOPE = 1481;
+const MAY: Record<Scope, string> = { full: "do everything", send: "only send", read: "only read" };
 
 export interface AuthenticateNeeds {
-  /** The policy of the server whose token this is; undefined when there is none. Case-insensitive. */
-  authenticate(token: string, request: Request): Promise<ServerPolicy | undefined>;
+  /** The server whose token this is; undefined when there is none. Case-insensitive. */
+  authenticate(token: string, request: Request): Promise<Caller | undefined>;
+  /** Counts a request, and says in how many seconds its token may ask again; 0 when it may now. Never rejects. */
+  retryAfter(caller: Caller, request: Request): Promise<number>;
   /** The number of the account whose token this is; undefined when there is none. Case-insensitive. */
   authenticateAccount(token: string): Promise<number | undefined>;
 }
@@ -21,12 +33,21 @@ export function serverToken(request: Request): string {
 /** Throws `Unavailable` when nobody can say whose token it is: that is no reason to tell a client that its token is wrong. */
 export async function authenticateServer(
   request: Request,
-  needs: Pick<AuthenticateNeeds, "authenticate">,
-  _scope: "send" | "read" | "full" = "full",
-): Promise<Result<ServerPolicy>> {
-  const token = serverToken(request);
-  const policy = await lookUp(token, (known) => needs.authenticate(known, request));
-  return policy ? { ok: policy } : refused(10, "Request does not contain a valid Server token.");
+  needs: Pick<AuthenticateNeeds, "authenticate" | "retryAfter">,
+  scope: Scope = "full",
+): Promise<Result<Caller>> {
+  const caller = await lookUp(serverToken(request), (known) => needs.authenticate(known, request));
+  if (!caller) return refused(10, "Request does not contain a valid Server token.");
+  const { token } = caller;
+  // Before it is counted: who stole a token must not use up what its owner may do.
+  if (token.allowedIps.length > 0 && !isFromAllowed(request, token.allowedIps))
+    return refused(1480, "Your IP address is not on the allow list of this Server token.");
+  if (token.scope !== "full" && token.scope !== scope)
+    return refused(OUT_OF_SCOPE, `This Server token may ${MAY[token.scope]}.`);
+  const retryAfterSeconds = await needs.retryAfter(caller, request);
+  if (retryAfterSeconds === 0) return { ok: caller };
+  const error = apiError(429, "Rate limit of this Server token exceeded. Please try again later.");
+  return { error: { ...error, retryAfterSeconds } };
 }
 
 export async function authenticateAccount(
@@ -38,6 +59,11 @@ export async function authenticateAccount(
   return accountId === undefined
     ? refused(10, "Request does not contain a valid Account token.")
     : { ok: accountId };
+}
+
+function isFromAllowed(request: Request, ranges: string[]): boolean {
+  const address = request.headers.get(ADDRESS_HEADER);
+  return (address === null ? LOOPBACK : [address.trim()]).some((from) => isAllowed(from, ranges));
 }
 
 async function lookUp<T>(token: string, ask: (token: string) => Promise<T | undefined>) {

@@ -4,7 +4,7 @@
  */
 import { Hono } from "hono";
 import type * as z from "zod";
-import type { ServerPolicy } from "../accounts/policy.ts";
+import type { ServerPolicy, TokenPolicy } from "../accounts/policy.ts";
 import { type AuthenticateNeeds, authenticateAccount, authenticateServer } from "./authenticate.ts";
 import { type ApiError, errorResponse, okResponse, type Result } from "./error.ts";
 import { fieldsReader, parseJson, readBody } from "./json-body.ts";
@@ -52,6 +52,8 @@ interface Call<Q, B> {
 
 export interface ServerCall<Q, B> extends Call<Q, B> {
   policy: ServerPolicy;
+  /** The one that the request has. */
+  token: TokenPolicy;
 }
 
 export interface AccountCall<Q, B> extends Call<Q, B> {
@@ -82,11 +84,11 @@ export function serverEndpoint<Q extends z.ZodObject, B extends z.ZodObject>(
     declaration,
     token: "server",
     async handle(request, params, needs) {
-      const policy = await authenticateServer(request, needs, declaration.scope);
-      if ("error" in policy) return errorResponse(policy.error);
+      const caller = await authenticateServer(request, needs, declaration.scope);
+      if ("error" in caller) return errorResponse(caller.error);
       const call = await read(request, params);
       if ("error" in call) return errorResponse(call.error);
-      return respond(await answer({ ...call.ok, policy: policy.ok }));
+      return respond(await answer({ ...call.ok, ...caller.ok }));
     },
   };
 }

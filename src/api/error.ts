@@ -20,6 +20,8 @@ export interface ApiError {
   code: number;
   message: string;
   status: number;
+  /** When it is worth to come again; for 429 and 503. */
+  retryAfterSeconds?: number;
 }
 
 export type Result<T> = { ok: T } | { error: ApiError };
@@ -42,7 +44,7 @@ export function okResponse(body: unknown): Response {
 export function errorResponse(
   error: ApiError,
   extra?: Record<string, unknown>,
-  retryAfter = RETRY_AFTER_SECONDS,
+  retryAfter = error.retryAfterSeconds ?? RETRY_AFTER_SECONDS,
 ): Response {
   const body = JSON.stringify({ ErrorCode: error.code, Message: error.message, ...extra });
   const headers: Record<string, string> = { "X-PM-ApiErrorCode": String(error.code) };

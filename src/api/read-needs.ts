@@ -4,11 +4,10 @@ import type { ServerPolicy } from "../accounts/policy.ts";
 import { findMessage } from "../archive/read.ts";
 import { parseMessageId } from "../mail/message-id.ts";
 import type { MessageRecord } from "../mail/record.ts";
-import { authenticateServer } from "./authenticate.ts";
+import { type AuthenticateNeeds, authenticateServer } from "./authenticate.ts";
 import { errorResponse, Unavailable } from "./error.ts";
 
-export interface ReadNeeds {
-  authenticate(token: string, request: Request): Promise<ServerPolicy | undefined>;
+export interface ReadNeeds extends Pick<AuthenticateNeeds, "authenticate" | "retryAfter"> {
   archive(serverId: number): D1Database;
   directory: D1Database;
   /** What Outboxes hold that the archive does not yet have (or has an older version of); newest first. */
@@ -32,8 +31,8 @@ export function serverRoute(
   route: (policy: ServerPolicy, c: Context) => Promise<Response> | Response,
 ): Handler {
   return async (c) => {
-    const policy = await authenticateServer(c.req.raw, needs);
-    return "error" in policy ? errorResponse(policy.error) : route(policy.ok, c);
+    const caller = await authenticateServer(c.req.raw, needs, c.req.method === "GET" ? "read" : "full");
+    return "error" in caller ? errorResponse(caller.error) : route(caller.ok.policy, c);
   };
 }
 

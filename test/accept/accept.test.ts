@@ -10,7 +10,7 @@ const policy: ServerPolicy = {
   serverId: 7,
   accountId: 1,
   name: "s",
-  tokenHashes: [],
+  tokens: [],
   smtpActivated: true,
   smtpTokens: [],
   sandbox: false,

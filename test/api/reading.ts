@@ -90,8 +90,11 @@ export async function openReading(): Promise<Reading> {
   const needs: ReadNeeds = {
     async authenticate(token) {
       const policy = [ours, other].find((s) => s.id === serverIdOf(token))?.policy;
-      return policy?.tokenHashes.includes(await hashToken(token)) ? policy : undefined;
+      const hash = await hashToken(token);
+      const known = policy?.tokens.find((t) => t.hash === hash);
+      return policy && known && { policy, token: known };
     },
+    retryAfter: async () => 0,
     archive: () => (reading.away.archive ? AWAY : db.archive),
     get directory() {
       return reading.away.directory ? AWAY : db.directory;

@@ -1,5 +1,5 @@
 /** A server to send from, and a gate for mail that records what it is handed: for the tests of the door. */
-import type { ServerPolicy, StreamPolicy } from "../../src/accounts/policy.ts";
+import type { ServerPolicy, StreamPolicy, TokenPolicy } from "../../src/accounts/policy.ts";
 import type { AuthenticateNeeds } from "../../src/api/authenticate.ts";
 import { emailEndpoints } from "../../src/api/email.ts";
 import { mount } from "../../src/api/endpoint.ts";
@@ -9,6 +9,8 @@ import type { Submission } from "../../src/mail/message.ts";
 export const TOKEN = "0000002a-1111-8222-8333-444455556666";
 export const NOW = Date.UTC(2026, 1, 17, 12, 25, 1, 417);
 
+const FULL_TOKEN: TokenPolicy = { hash: "", scope: "full", allowedIps: [], ratePerMinute: null };
+
 function stream(id: string, type: StreamPolicy["type"], archived = false): StreamPolicy {
   return { id, type, archived, giveUpAfterMs: 72 * 3_600_000 };
 }
@@ -17,7 +19,7 @@ export const POLICY: ServerPolicy = {
   serverId: 42,
   accountId: 1,
   name: "Test",
-  tokenHashes: [],
+  tokens: [],
   smtpActivated: true,
   smtpTokens: [],
   sandbox: false,
@@ -60,7 +62,9 @@ export function recorder(policy: ServerPolicy = POLICY): Recorder {
     calls: [],
     needs: {
       authenticateAccount: async () => undefined,
-      authenticate: async (token) => (token.toLowerCase() === TOKEN ? policy : undefined),
+      authenticate: async (token) =>
+        token.toLowerCase() === TOKEN ? { policy, token: FULL_TOKEN } : undefined,
+      retryAfter: async () => 0,
       async accept(_policy, submissions, { idempotency }) {
         made.calls.push({ submissions, idempotency });
         if (made.reply) return made.reply;

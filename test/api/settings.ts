@@ -72,6 +72,7 @@ export async function openSettings<M extends object>(
     // A cache that never outlives a call: each sees the directory as it is.
     authenticate: (token) =>
       new PolicyCache((serverId) => loadPolicy(db.directory, serverId), now).byToken(token, "local"),
+    retryAfter: async () => 0,
     authenticateAccount: (token) => accountOfToken(db.directory, token),
   };
   const settings: Settings = {
