@@ -20,6 +20,7 @@ const FLOORS: Record<string, number> = {
   archive: 2,
   smtp: 1,
   compose: 1,
+  template: 1,
   schema: 1,
   mail: 0,
 };
