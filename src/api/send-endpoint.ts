@@ -51,9 +51,9 @@ export function sendEndpoint<T>(
     async handle(request, _params, needs) {
       let sender: Sender;
       if (serverToken(request).toUpperCase() !== TEST_TOKEN) {
-        const server = await authenticateServer(request, needs, "send");
-        if ("error" in server) return errorResponse(server.error);
-        sender = server.ok;
+        const caller = await authenticateServer(request, needs, "send");
+        if ("error" in caller) return errorResponse(caller.error);
+        sender = caller.ok.policy;
       }
       const call = await readCall(request, sender, body);
       return "error" in call ? errorResponse(call.error) : respond(await answer(call.ok));
