@@ -4,8 +4,8 @@
  * read by a schema (`queryReader`), made of the kinds at the end of this file.
  */
 import * as z from "zod";
+import { fromEastern } from "../mail/eastern.ts";
 import { type ApiError, apiError, type Result, refused } from "./error.ts";
-import { fromEastern } from "./time.ts";
 
 export const MAX_COUNT = 500;
 export const MAX_WINDOW = 10_000;

@@ -1,7 +1,8 @@
 /** Times are written with the Eastern offset of their day. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { formatDay, formatSecond, formatTime, fromEastern } from "../../src/api/time.ts";
+import { formatSecond, formatTime } from "../../src/api/time.ts";
+import { formatDay, fromEastern } from "../../src/mail/eastern.ts";
 
 describe("times", () => {
   it.each([
