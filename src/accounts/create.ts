@@ -6,8 +6,8 @@ import { sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import type { Tracking } from "../mail/message.ts";
 import type { TransportName } from "../mail/outcome.ts";
-import { GIVE_UP_AFTER_MS } from "../mail/schedule.ts";
 import { accounts, domains, senders, servers, streams, tokens } from "../schema/directory.ts";
+import { DEFAULT_STREAMS, GIVE_UP_AFTER_HOURS } from "./streams.ts";
 import { hashToken, newToken } from "./token.ts";
 
 export interface NewServer {
@@ -27,14 +27,6 @@ export interface NewToken {
   /** One that exists already, as the local home's; a new one is made without it. */
   token?: string;
 }
-
-/** The streams that a new server has, as Postmark gives them. */
-const DEFAULT_STREAMS = [
-  { id: "outbound", name: "Default Transactional Stream", type: "Transactional" },
-  { id: "inbound", name: "Default Inbound Stream", type: "Inbound" },
-  { id: "broadcast", name: "Default Broadcast Stream", type: "Broadcasts" },
-] as const;
-const GIVE_UP_AFTER_HOURS = GIVE_UP_AFTER_MS / 3_600_000;
 
 export async function createAccount(directory: D1Database, name: string, now: number): Promise<number> {
   const row = await drizzle(directory)

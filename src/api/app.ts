@@ -14,6 +14,7 @@ import type { RequestIdNeeds } from "./request-id.ts";
 import type { SendNeeds } from "./send.ts";
 import type { SettingsNeeds } from "./settings-needs.ts";
 import { smtpTokenEndpoints } from "./smtp-tokens.ts";
+import { streamEndpoints } from "./streams.ts";
 import { suppressionRoutes } from "./suppressions.ts";
 
 export type ApiNeeds = SendNeeds &
@@ -26,7 +27,7 @@ export type ApiNeeds = SendNeeds &
 
 /** Each in the order in which it is to match: a path with a word before one with a parameter in its place. */
 export function endpoints(needs: ApiNeeds): Endpoint[] {
-  return [...emailEndpoints(needs), ...smtpTokenEndpoints(needs)];
+  return [...emailEndpoints(needs), ...smtpTokenEndpoints(needs), ...streamEndpoints(needs)];
 }
 
 export function apiApp(needs: ApiNeeds) {
