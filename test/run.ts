@@ -7,6 +7,12 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+/** What succeeds when it is there, and the Debian package that has it. */
+const LIBRARIES: [string[], string][] = [
+  [["ruby", "-e", "require 'postmark'"], "ruby-postmark"],
+  [["python3", "-c", "import django, anymail, requests"], "python3-django-anymail"],
+];
+
 /** Program, and the Debian package that has it. */
 const PROGRAMS: [string, string][] = [
   ["swaks", "swaks"],
@@ -65,9 +71,10 @@ try {
 rmSync(folder, { recursive: true });
 
 for (const [name, ok] of checks) if (!ok) console.log(`failed: ${name}`);
-const missing = PROGRAMS.filter(([program]) => spawnSync("which", [program]).status !== 0).map(
-  ([, name]) => name,
-);
+const tries = [...PROGRAMS.map(([program, name]) => [["which", program], name] as const), ...LIBRARIES];
+const missing = tries
+  .filter(([[command = "", ...args]]) => spawnSync(command, args).status !== 0)
+  .map(([, name]) => name);
 if (missing.length > 0) console.log(`Skipped tests need: apt-get install ${[...new Set(missing)].join(" ")}`);
 console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);
 process.exit(failed > 0 ? 1 : 0);
