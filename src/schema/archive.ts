@@ -67,7 +67,7 @@ export const bounces = sqliteTable(
 
 /**
  * Statistics, counted in the transaction that stores the facts, so that they are exact. A row for each Eastern day, stream, tag and
- * name; those of the tag "" count every message, tagged or not. Writer: track/.
+ * name; those of the tag "" count every message, tagged or not. Writer: archive/count.ts, whose table says what each name counts.
  */
 export const counters = sqliteTable(
   "counters",
@@ -77,7 +77,7 @@ export const counters = sqliteTable(
     day: text().notNull(),
     stream: text().notNull(),
     tag: text().notNull(),
-    /** "Sent", "HardBounce", "Opens", "platform/Desktop". */
+    /** "Sent/none", "Bounce/HardBounce", "Open/first/WebMail/Gmail/unknown". */
     name: text().notNull(),
     count: integer().notNull(),
   },
@@ -118,7 +118,7 @@ export const opens = sqliteTable(
   },
   (t) => [
     primaryKey({ columns: [t.serverId, t.messageId, t.email] }),
-    index("opens_newest").on(t.serverId, t.at),
+    index("opens_newest").on(t.serverId, t.stream, t.at),
   ],
 );
 
@@ -139,7 +139,7 @@ export const clicks = sqliteTable(
   },
   (t) => [
     primaryKey({ columns: [t.serverId, t.messageId, t.email, t.link] }),
-    index("clicks_newest").on(t.serverId, t.at),
+    index("clicks_newest").on(t.serverId, t.stream, t.at),
   ],
 );
 
