@@ -2,22 +2,17 @@
  * Makes accounts, servers and what belongs to them. Values are taken as valid: the API checks them at its door, and the local
  * seed gives its own.
  */
-import { sql } from "drizzle-orm";
+import { isNull, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
-import type { Tracking } from "../mail/message.ts";
-import type { TransportName } from "../mail/outcome.ts";
 import { accounts, domains, senders, servers, streams, tokens } from "../schema/directory.ts";
+import { seal } from "./secret.ts";
 import { DEFAULT_STREAMS, GIVE_UP_AFTER_HOURS } from "./streams.ts";
 import { hashToken, newToken } from "./token.ts";
 
-export interface NewServer {
-  accountId: number;
-  name: string;
-  deliveryType?: "Live" | "Sandbox";
-  trackOpens?: boolean;
-  trackLinks?: Tracking;
-  transports?: TransportName[];
-}
+export type Server = typeof servers.$inferSelect;
+/** What its owner may set of a server. */
+export type ServerSettings = Omit<Server, "id" | "accountId" | "inboundHash" | "createdAt" | "deletedAt">;
+export type NewServer = Pick<Server, "accountId" | "name"> & Partial<ServerSettings>;
 
 export interface NewToken {
   kind: "server" | "account";
@@ -26,6 +21,8 @@ export interface NewToken {
   serverId?: number;
   /** One that exists already, as the local home's; a new one is made without it. */
   token?: string;
+  /** With it the token is kept beside its hash, sealed; else nobody can read it again. */
+  deploymentSecret?: string;
 }
 
 export async function createAccount(directory: D1Database, name: string, now: number): Promise<number> {
@@ -40,29 +37,24 @@ export async function createAccount(directory: D1Database, name: string, now: nu
 /** A server with its three streams, in one transaction: never one without the other. */
 export async function createServer(
   directory: D1Database,
-  { accountId, name, ...settings }: NewServer,
+  {
+    deliveryType = "Live",
+    trackOpens = false,
+    trackLinks = "None",
+    transports = ["gateway"],
+    ...more
+  }: NewServer,
   now: number,
-): Promise<{ id: number; inboundHash: string }> {
+): Promise<Server> {
   const db = drizzle(directory);
   const inboundHash = crypto.randomUUID().replaceAll("-", "");
-  const { deliveryType = "Live", trackOpens = false, trackLinks = "None" } = settings;
-  const transports = settings.transports ?? ["gateway"];
   // The streams find their server by its hash: its number is not known before the transaction.
   const serverId = sql<number>`(select ${servers.id} from ${servers} where ${servers.inboundHash} = ${inboundHash})`;
   const [[server]] = await db.batch([
     db
       .insert(servers)
-      .values({
-        accountId,
-        name,
-        deliveryType,
-        trackOpens,
-        trackLinks,
-        transports,
-        inboundHash,
-        createdAt: now,
-      })
-      .returning({ id: servers.id }),
+      .values({ ...more, deliveryType, trackOpens, trackLinks, transports, inboundHash, createdAt: now })
+      .returning(),
     db.insert(streams).values(
       DEFAULT_STREAMS.map((stream) => ({
         ...stream,
@@ -73,20 +65,21 @@ export async function createServer(
     ),
   ]);
   if (!server) throw new Error("the directory gave a new server no number");
-  return { id: server.id, inboundHash };
+  return server;
 }
 
-/** Stores a token's hash and returns the token, which nobody can read again. Harmless to repeat with the same token. */
+/** Stores a token's hash and returns the token. Harmless to repeat with the same token. */
 export async function createToken(
   directory: D1Database,
-  { kind, accountId, serverId, token = newToken(serverId ?? accountId) }: NewToken,
+  { kind, accountId, serverId, token = newToken(serverId ?? accountId), deploymentSecret }: NewToken,
   now: number,
 ): Promise<string> {
   const hash = await hashToken(token);
+  const sealed = deploymentSecret ? await seal(token, deploymentSecret) : null;
   await drizzle(directory)
     .insert(tokens)
-    .values({ hash, kind, accountId, serverId: serverId ?? null, createdAt: now })
-    .onConflictDoNothing();
+    .values({ hash, sealed, kind, accountId, serverId: serverId ?? null, createdAt: now })
+    .onConflictDoUpdate({ target: tokens.hash, set: { sealed }, setWhere: isNull(tokens.sealed) });
   return token;
 }
 

@@ -34,6 +34,11 @@ export function apiPath(request: Request): string {
   return canonicalPath(getPath(request));
 }
 
+/** A number of ours in a path; undefined when it can be none, which is then not found. */
+export function pathNumber(text: string | undefined): number | undefined {
+  return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+}
+
 export function canonicalPath(path: string): string {
   const [, first = "", ...rest] = (path.length > 1 && path.endsWith("/") ? path.slice(0, -1) : path).split(
     "/",

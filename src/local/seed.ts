@@ -25,7 +25,13 @@ export async function seed(directory: D1Database, secrets: Secrets, domain: stri
   const server = found ?? (await createServer(directory, { accountId, name: "Demo server" }, now));
   await createToken(
     directory,
-    { kind: "server", accountId, serverId: server.id, token: secrets.serverToken },
+    {
+      kind: "server",
+      accountId,
+      serverId: server.id,
+      token: secrets.serverToken,
+      deploymentSecret: secrets.deployment,
+    },
     now,
   );
   await createToken(directory, { kind: "account", accountId, token: secrets.accountToken }, now);

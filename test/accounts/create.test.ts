@@ -22,7 +22,7 @@ const HOURS_72_MS = 72 * 3_600_000;
 async function newServer(settings = {}) {
   const accountId = await createAccount(db.directory, "Acme", NOON);
   const server = await createServer(db.directory, { accountId, name: "Live", ...settings }, NOON);
-  return { accountId, ...server };
+  return server;
 }
 
 describe("a new server", () => {

@@ -13,6 +13,8 @@ import type { SettingsNeeds } from "../../src/api/settings-needs.ts";
 import { type Databases, NOON, openDatabases } from "../archive/databases.ts";
 import type { Answer } from "./reading.ts";
 
+export const DEPLOYMENT_SECRET = "a secret of the tests";
+
 export interface Tenant {
   accountId: number;
   accountToken: string;
@@ -47,7 +49,8 @@ export async function openSettings<M extends object>(
   const tenant = async (name: string): Promise<Tenant> => {
     const accountId = await createAccount(db.directory, name, NOON);
     const { id: serverId } = await createServer(db.directory, { accountId, name }, NOON);
-    const serverToken = await createToken(db.directory, { kind: "server", accountId, serverId }, NOON);
+    const token = { kind: "server", accountId, serverId, deploymentSecret: DEPLOYMENT_SECRET } as const;
+    const serverToken = await createToken(db.directory, token, NOON);
     const accountToken = await createToken(db.directory, { kind: "account", accountId }, NOON);
     return { accountId, accountToken, serverId, serverToken };
   };
@@ -64,7 +67,7 @@ export async function openSettings<M extends object>(
     async accountChanged(accountId) {
       changed.accounts.push(accountId);
     },
-    deploymentSecret: "a secret of the tests",
+    deploymentSecret: DEPLOYMENT_SECRET,
     mailDomain: "mail.example.com",
     publicUrl: "https://edgepost.example.com",
     dnsUrl: "http://127.0.0.1:1/dns-query",
