@@ -9,6 +9,8 @@ import { loadPolicy, type ServerPolicy } from "./accounts/policy.ts";
 import { PolicyCache } from "./accounts/policy-cache.ts";
 import { openKeys } from "./accounts/signing-keys.ts";
 import { checkLogin } from "./accounts/smtp-tokens.ts";
+import { StoredTemplateCache } from "./accounts/template-cache.ts";
+import { loadTemplate } from "./accounts/templates.ts";
 import { accountOfToken, serverIdOf } from "./accounts/token.ts";
 import type { ApiNeeds } from "./api/app.ts";
 import { sign } from "./compose/sign.ts";
@@ -156,6 +158,18 @@ export function policyCache(env: Env): PolicyCache {
     throw failure;
   }, Date.now);
   return policies;
+}
+
+let templates: StoredTemplateCache | undefined;
+
+/** Templates as this isolate has compiled them. */
+export function templateCache(env: Env): StoredTemplateCache {
+  templates ??= new StoredTemplateCache({
+    load: (serverId, ref) => loadTemplate(env.DIRECTORY, serverId, ref),
+    now: Date.now,
+    log,
+  });
+  return templates;
 }
 
 /** Every Outbox of a server (of all servers without one) that ever accepted. */

@@ -55,17 +55,24 @@ export type MessageFields = z.infer<typeof messageFields>;
 /** Keys in any case, types checked: code 402 or 403. */
 export const readMessageFields = fieldsReader(messageFields);
 
+export type Content = Pick<MessageFields, "Subject" | "HtmlBody" | "TextBody">;
+
 /**
  * Checks one message against every rule but suppression, which the Outbox knows best. Without a policy (the test token)
- * no sender needs to be known and any stream will do.
+ * no sender needs to be known and any stream will do. What is made of a template is made by `render`, at its place in the order,
+ * and held to the limits of any message; it is undefined where there is nothing to render.
  */
-export function parseSubmission(fields: MessageFields, policy: ServerPolicy | undefined): Result<Submission> {
+export function parseSubmission(
+  fields: MessageFields,
+  policy: ServerPolicy | undefined,
+  render?: () => Result<Content | undefined>,
+): Result<Submission> {
   const stream = fields.MessageStream || DEFAULT_STREAM;
   const unfit = policy && checkStream(stream, policy);
   if (unfit) return unfit;
   const addresses = readAddresses(fields);
   if ("error" in addresses) return addresses;
-  const limits = checkLimits(fields);
+  const limits = (render ? undefined : checkContent(fields, fields)) ?? checkLimits(fields);
   if (limits) return limits;
   const metadata = readMetadata(fields.Metadata);
   if ("error" in metadata) return metadata;
@@ -73,6 +80,11 @@ export function parseSubmission(fields: MessageFields, policy: ServerPolicy | un
   if ("error" in headers) return headers;
   const attachments = readAttachments(fields.Attachments);
   if ("error" in attachments) return attachments;
+  const content = render ? render() : { ok: fields };
+  if ("error" in content) return content;
+  const unsendable = render && content.ok && checkContent(content.ok, fields);
+  if (unsendable) return unsendable;
+  const { Subject = "", HtmlBody = "", TextBody = "" } = content.ok ?? {};
   const unknown = policy && checkSender(addresses.ok.from, policy);
   if (unknown) return unknown;
   const replyTo = addresses.ok.replyTo;
@@ -80,9 +92,9 @@ export function parseSubmission(fields: MessageFields, policy: ServerPolicy | un
     ok: {
       ...addresses.ok,
       replyTo: replyTo.length > 0 || !policy ? replyTo : signatureReplyTo(addresses.ok.from, policy),
-      subject: oneLine(fields.Subject),
-      htmlBody: fields.HtmlBody.toWellFormed(),
-      textBody: fields.TextBody.toWellFormed(),
+      subject: oneLine(Subject),
+      htmlBody: HtmlBody.toWellFormed(),
+      textBody: TextBody.toWellFormed(),
       tag: fields.Tag.trim().toWellFormed(),
       headers: headers.ok,
       metadata: metadata.ok,
@@ -133,18 +145,24 @@ function readAddresses(fields: MessageFields): Result<Addresses> {
   return { ok: { from, to, cc, bcc, replyTo } };
 }
 
-function checkLimits(fields: MessageFields): Refusal | undefined {
-  const { From, Subject, Tag, HtmlBody, TextBody } = fields;
-  if (!HtmlBody && !TextBody) return refused(300, "Provide either email TextBody or HtmlBody or both.");
+function checkLimits({ From, Tag }: MessageFields): Refusal | undefined {
   if (From.length > MAX_FROM) return tooLong("From", `${MAX_FROM} characters`);
-  if (Subject.length > MAX_SUBJECT) return tooLong("Subject", `${MAX_SUBJECT} characters`);
   if (Tag.length > MAX_TAG) return tooLong("Tag", `${MAX_TAG} characters`);
   if (CONTROL.test(Tag.trim())) return refused(300, "Invalid 'Tag'. It may not contain control characters.");
+  return undefined;
+}
+
+function checkContent(
+  { Subject, HtmlBody, TextBody }: Content,
+  { Attachments }: MessageFields,
+): Refusal | undefined {
+  if (!HtmlBody && !TextBody) return refused(300, "Provide either email TextBody or HtmlBody or both.");
+  if (Subject.length > MAX_SUBJECT) return tooLong("Subject", `${MAX_SUBJECT} characters`);
   const html = utf8Length(HtmlBody, MAX_BODY_BYTES);
   if (html > MAX_BODY_BYTES) return tooLong("HtmlBody", "5 MB");
   const text = utf8Length(TextBody, MAX_BODY_BYTES);
   if (text > MAX_BODY_BYTES) return tooLong("TextBody", "5 MB");
-  const attached = fields.Attachments.reduce((sum, a) => sum + (a.Content?.length ?? 0), 0);
+  const attached = Attachments.reduce((sum, a) => sum + (a.Content?.length ?? 0), 0);
   if (html + text + attached > MAX_MESSAGE_BYTES) return refused(300, "The message is larger than 10 MB.");
   return undefined;
 }

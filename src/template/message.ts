@@ -1,0 +1,85 @@
+/**
+ * The templates of one message: subject, HTML and text, each with a layout around it or none. Compiled together, because they are
+ * sent together, and rendered with one model.
+ */
+import { type RenderOptions, render } from "./render.ts";
+import { type Compiled, compile, type TemplateError } from "./template.ts";
+
+export type Part = "subject" | "htmlBody" | "textBody";
+export const PARTS: Part[] = ["subject", "htmlBody", "textBody"];
+
+/** Sources; null for what is not there. */
+export type MessageSource = Record<Part, string | null> & {
+  layout?: { htmlBody: string | null; textBody: string | null } | undefined;
+};
+
+export interface CompiledMessage {
+  parts: Partial<Record<Part, Compiled>>;
+  layouts: { htmlBody?: Compiled; textBody?: Compiled };
+  /** About how much memory it takes. */
+  bytes: number;
+}
+
+export interface PartError extends TemplateError {
+  part: Part;
+}
+
+export type Rendered = Record<Part, string>;
+
+export function compileMessage({
+  layout,
+  ...source
+}: MessageSource): { ok: CompiledMessage } | { errors: PartError[] } {
+  const message: CompiledMessage = { parts: {}, layouts: {}, bytes: 0 };
+  const errors: PartError[] = [];
+  const compiled = (part: Part, text: string | null | undefined, isLayout: boolean): Compiled | undefined => {
+    if (!text) return undefined;
+    const result = compile(text, { layout: isLayout });
+    if ("errors" in result) {
+      errors.push(...result.errors.map((error) => ({ part, ...error })));
+      return undefined;
+    }
+    message.bytes += result.ok.bytes;
+    return result.ok;
+  };
+  for (const part of PARTS) {
+    const own = compiled(part, source[part], false);
+    if (own) message.parts[part] = own;
+    // Around nothing there is no layout: a message without text does not get one.
+    const around = own && part !== "subject" ? compiled(part, layout?.[part], true) : undefined;
+    if (around && part !== "subject") message.layouts[part] = around;
+  }
+  return errors.length > 0 ? { errors } : { ok: message };
+}
+
+/** "" for a part that is not there. The error says which part it is of, in a sentence. */
+export function renderMessage(
+  { parts, layouts }: CompiledMessage,
+  model: unknown,
+  options: { inlineCss: boolean },
+): { ok: Rendered } | { error: string } {
+  const rendered: Rendered = { subject: "", htmlBody: "", textBody: "" };
+  for (const part of PARTS) {
+    const result = renderPart(parts[part], part === "subject" ? undefined : layouts[part], model, {
+      escape: part === "htmlBody",
+    });
+    if ("error" in result) return { error: result.error };
+    rendered[part] = result.ok;
+  }
+  // TODO(issue 5): inline-css.ts, once it is there.
+  if (options.inlineCss) return { ok: rendered };
+  return { ok: rendered };
+}
+
+/** With its layout around it; "" for a part that is not there. */
+export function renderPart(
+  part: Compiled | undefined,
+  layout: Compiled | undefined,
+  model: unknown,
+  options: Pick<RenderOptions, "escape">,
+): { ok: string } | { error: string } {
+  if (!part) return { ok: "" };
+  const content = render(part, model, options);
+  if ("error" in content || !layout) return content;
+  return render(layout, model, { ...options, slots: { content: content.ok } });
+}
