@@ -210,6 +210,7 @@ export function apiNeeds(env: Env): ApiNeeds {
     retryAfter: async () => 0,
     accept: (policy, submissions, { idempotency, request }) =>
       accept(policy, submissions, { region: regionOfRequest(request), idempotency }, gate),
+    template: (serverId, ref) => templateCache(env).find(serverId, ref),
     archive: () => env.ARCHIVE,
     directory: env.DIRECTORY,
     async pending(serverId) {

@@ -11,13 +11,13 @@ import { messageRoutes } from "./messages.ts";
 import type { ReadNeeds } from "./read-needs.ts";
 import { referenceRoutes } from "./reference.ts";
 import type { RequestIdNeeds } from "./request-id.ts";
-import type { SendNeeds } from "./send.ts";
 import type { SettingsNeeds } from "./settings-needs.ts";
 import { smtpTokenEndpoints } from "./smtp-tokens.ts";
 import { streamEndpoints } from "./streams.ts";
 import { suppressionRoutes } from "./suppressions.ts";
+import { type TemplatedNeeds, templatedEndpoints } from "./templated.ts";
 
-export type ApiNeeds = SendNeeds &
+export type ApiNeeds = TemplatedNeeds &
   ReadNeeds &
   SettingsNeeds &
   AuthenticateNeeds &
@@ -27,7 +27,12 @@ export type ApiNeeds = SendNeeds &
 
 /** Each in the order in which it is to match: a path with a word before one with a parameter in its place. */
 export function endpoints(needs: ApiNeeds): Endpoint[] {
-  return [...emailEndpoints(needs), ...smtpTokenEndpoints(needs), ...streamEndpoints(needs)];
+  return [
+    ...emailEndpoints(needs),
+    ...templatedEndpoints(needs),
+    ...smtpTokenEndpoints(needs),
+    ...streamEndpoints(needs),
+  ];
 }
 
 export function apiApp(needs: ApiNeeds) {

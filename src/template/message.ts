@@ -2,7 +2,7 @@
  * The templates of one message: subject, HTML and text, each with a layout around it or none. Compiled together, because they are
  * sent together, and rendered with one model.
  */
-import { type RenderOptions, render } from "./render.ts";
+import { type Limits, type RenderOptions, render } from "./render.ts";
 import { type Compiled, compile, type TemplateError } from "./template.ts";
 
 export type Part = "subject" | "htmlBody" | "textBody";
@@ -56,12 +56,14 @@ export function compileMessage({
 export function renderMessage(
   { parts, layouts }: CompiledMessage,
   model: unknown,
-  options: { inlineCss: boolean },
+  options: { inlineCss: boolean; budget?: Limits },
 ): { ok: Rendered } | { error: string } {
   const rendered: Rendered = { subject: "", htmlBody: "", textBody: "" };
+  const { budget } = options;
   for (const part of PARTS) {
     const result = renderPart(parts[part], part === "subject" ? undefined : layouts[part], model, {
       escape: part === "htmlBody",
+      ...(budget ? { budget } : {}),
     });
     if ("error" in result) return { error: result.error };
     rendered[part] = result.ok;
@@ -76,10 +78,12 @@ export function renderPart(
   part: Compiled | undefined,
   layout: Compiled | undefined,
   model: unknown,
-  options: Pick<RenderOptions, "escape">,
+  options: Pick<RenderOptions, "escape" | "budget">,
 ): { ok: string } | { error: string } {
   if (!part) return { ok: "" };
   const content = render(part, model, options);
   if ("error" in content || !layout) return content;
+  // It is part of what the layout makes, and counted there.
+  if (options.budget) options.budget.output += content.ok.length;
   return render(layout, model, { ...options, slots: { content: content.ok } });
 }

@@ -26,6 +26,8 @@ export interface RenderOptions {
   slots?: { content?: string };
   /** Lower bounds than LIMITS. */
   limits?: Partial<Limits>;
+  /** What is left for all renderings of a request: what this one takes is taken from it. */
+  budget?: Limits;
 }
 
 export type RenderResult = { ok: string } | { error: string };
@@ -34,6 +36,7 @@ export type RenderResult = { ok: string } | { error: string };
 export function render(template: Compiled, model: unknown, options: RenderOptions): RenderResult {
   const rendering = new Rendering(options);
   rendering.nodes(template.nodes, { value: model, parent: undefined });
+  if (options.budget) rendering.charge(options.budget);
   return rendering.result();
 }
 
@@ -56,7 +59,16 @@ class Rendering {
   constructor(options: RenderOptions) {
     this.#escape = options.escape;
     this.#content = options.slots?.content ?? "";
-    this.#limits = { ...LIMITS, ...options.limits };
+    const { output, steps } = { ...LIMITS, ...options.limits };
+    const { budget } = options;
+    this.#limits = budget
+      ? { output: Math.min(output, budget.output), steps: Math.min(steps, budget.steps) }
+      : { output, steps };
+  }
+
+  charge(budget: Limits): void {
+    budget.output -= this.#length;
+    budget.steps -= this.#steps;
   }
 
   result(): RenderResult {
