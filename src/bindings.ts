@@ -2,9 +2,12 @@
  * The only reader of Env: makes, from the deployment's bindings, the few ports that each stage asks for. Nothing here decides
  * anything.
  */
-import { type AcceptNeeds, accept, acceptBatch } from "./accept/accept.ts";
+import { type AcceptNeeds, accept, acceptBatch, acceptDrafts } from "./accept/accept.ts";
+import type { BulkObject } from "./accept/bulk.ts";
+import { type BulkNeeds, isBulkOutbox } from "./accept/bulk-release.ts";
 import type { OutboxNeeds } from "./accept/needs.ts";
 import type { LedgerReport, OutboxObject } from "./accept/outbox.ts";
+import { lookUpAddresses } from "./accounts/dns.ts";
 import { loadPolicy, type ServerPolicy } from "./accounts/policy.ts";
 import { PolicyCache } from "./accounts/policy-cache.ts";
 import { openKeys } from "./accounts/signing-keys.ts";
@@ -39,6 +42,7 @@ export interface Env {
   DELIVERIES: Queue<DeliveryJob>;
   DELIVERIES_DEAD: Queue<DeliveryJob>;
   OUTBOX: DurableObjectNamespace<OutboxObject>;
+  BULK: DurableObjectNamespace<BulkObject>;
   DESTINATION: DurableObjectNamespace<DestinationObject>;
   SEND_EMAIL: SendEmail;
   MAIL_DOMAIN: string;
@@ -51,6 +55,8 @@ export interface Env {
   EDGEPOST_SECRET: string;
   GATEWAY_SECRET: string;
   SMARTHOST_PASSWORD?: string;
+  /** "1" where webhooks may be on this machine or in its network: a developer's. */
+  ALLOW_PRIVATE_HOOKS?: string;
 }
 
 /** sendBatch takes 100 messages and 256 KB; a job of 100 references is about 12 KB. */
@@ -138,6 +144,23 @@ export function acceptNeeds(env: Env): AcceptNeeds {
     shardsPerRegion: Number(env.OUTBOXES_PER_REGION) || 1,
     log,
   };
+}
+
+export function bulkNeeds(env: Env): BulkNeeds {
+  const gate = acceptNeeds(env);
+  return {
+    now: Date.now,
+    log,
+    policy(serverId, place) {
+      const name = shardName(serverId, place);
+      return outboxOf(env, name, place.region).policy(name);
+    },
+    release: (policy, batch) => acceptDrafts(policy, batch, gate),
+  };
+}
+
+function bulkOf(env: Env, serverId: number) {
+  return env.BULK.get(env.BULK.idFromName(String(serverId)));
 }
 
 let policies: PolicyCache | undefined;
@@ -236,6 +259,12 @@ export function apiNeeds(env: Env): ApiNeeds {
     publicUrl: env.PUBLIC_URL,
     dnsUrl: env.DNS_OVER_HTTPS,
     fetchDns: (url, init) => fetch(url, init),
+    hooks: {
+      fetch: (url, init) => fetch(url, init),
+      addressesOf: (host) =>
+        lookUpAddresses(host, { dnsUrl: env.DNS_OVER_HTTPS, fetchDns: (url, init) => fetch(url, init) }),
+      allowPrivate: env.ALLOW_PRIVATE_HOOKS === "1",
+    },
     gatewaySecret: env.GATEWAY_SECRET,
     mailDomain: env.MAIL_DOMAIN,
     async login({ user, password }, request): Promise<AuthAnswer> {
@@ -345,7 +374,11 @@ function smarthostOf(env: Env): SmarthostConfig | undefined {
   return { ...config, name: config.name || env.MAIL_DOMAIN, pass: env.SMARTHOST_PASSWORD ?? "" };
 }
 
-/** Each Outbox arms its own alarm; this wakes one whose alarm was lost. */
+/** Each Outbox arms its own alarm, and so does what releases bulk mail into it; this wakes one whose alarm was lost. */
 export async function sweepAll(env: Env): Promise<void> {
-  for (const shard of await shardNames(env)) await outboxOf(env, shard).sweep();
+  for (const shard of await shardNames(env)) {
+    await outboxOf(env, shard).sweep();
+    const { serverId, number } = parseShardName(shard);
+    if (isBulkOutbox(number)) await bulkOf(env, serverId).sweep();
+  }
 }

@@ -1,8 +1,10 @@
 /** The Worker: each of its doors is one line to a room. */
+import { BulkObject } from "./accept/bulk.ts";
 import { OutboxObject } from "./accept/outbox.ts";
 import { apiApp } from "./api/app.ts";
 import {
   apiNeeds,
+  bulkNeeds,
   deliverNeeds,
   destinationNeeds,
   type Env,
@@ -19,6 +21,12 @@ import { receiveRouted } from "./receive/email-routing.ts";
 export class Outbox extends OutboxObject {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env, outboxNeeds(env));
+  }
+}
+
+export class Bulk extends BulkObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, bulkNeeds(env));
   }
 }
 

@@ -9,6 +9,7 @@ import type { DsnWish } from "../mail/dsn.ts";
 import type { Submission } from "../mail/message.ts";
 import { formatMessageId, parseMessageId, type Shard, shardName } from "../mail/message-id.ts";
 import { shardsFor } from "../mail/shards.ts";
+import type { Draft } from "./bulk-message.ts";
 import type { AcceptReply, AcceptRequest } from "./needs.ts";
 import type { Group, PackedMessage } from "./pack.ts";
 
@@ -55,7 +56,7 @@ export async function accept(
       const messages = await Promise.all(submissions.map((s) => pack(policy, s, shard, needs)));
       const request: AcceptRequest = { shard: name, messages, idempotency: options.idempotency };
       const reply = await needs.outbox(name, shard.region).accept(request);
-      if (reply.kind !== "overloaded") return reply;
+      if (reply.kind === "accepted" || reply.kind === "conflict") return reply;
     } catch (error) {
       needs.log("outbox passed over", { shard: name, error: String(error) });
       if (options.idempotency) break;
@@ -102,6 +103,28 @@ export async function acceptBatch(
   return false;
 }
 
+/**
+ * Accepts all of these, once for their key, in the Outbox that is named: no other is tried, since that one may have them already.
+ * Throws when it is not known to have them.
+ */
+export async function acceptDrafts(
+  policy: ServerPolicy,
+  { place, key, drafts }: { place: Shard; key: string; drafts: Draft[] },
+  needs: AcceptNeeds,
+): Promise<Extract<AcceptReply, { kind: "tallied" | "overloaded" }>> {
+  const shard = shardName(policy.serverId, place);
+  const messages = await Promise.all(
+    drafts.map(({ submission, refusal }) => {
+      const refused = refusal === undefined ? {} : { refusal, refusalType: "TemplateRenderingFailed" };
+      return pack(policy, submission, place, needs, refused);
+    }),
+  );
+  const idempotency = { key, bodyHash: String(drafts.length) };
+  const reply = await needs.outbox(shard, place.region).accept({ shard, messages, idempotency, tally: true });
+  if (reply.kind === "tallied" || reply.kind === "overloaded") return reply;
+  throw new Error(`the Outbox ${shard} answered ${reply.kind} to ${key}`);
+}
+
 async function packClientMessage(policy: ServerPolicy, message: ClientMessage, needs: AcceptNeeds) {
   const { messageId: id, bytes, refusal, dsn } = message;
   // The id has the time at which the gateway took it; the time that is left for delivery begins now.
@@ -117,6 +140,7 @@ async function pack(
   submission: Submission,
   shard: Shard,
   needs: AcceptNeeds,
+  refused: Pick<PackedMessage, "refusal" | "refusalType"> = {},
 ): Promise<AcceptRequest["messages"][number]> {
   const acceptedAt = needs.now();
   const id = formatMessageId({ ...shard, acceptedAt }, needs.randomBytes(8));
@@ -128,7 +152,8 @@ async function pack(
     attachments: submission.attachments.map((a) => a.name),
     bounceType: headers.find((h) => h.name.toLowerCase() === "x-pm-bounce-type")?.value ?? "",
   };
-  return stored(describe(policy, described, { id, acceptedAt, mailDomain: needs.mailDomain }), bytes, needs);
+  const ids = { id, acceptedAt, mailDomain: needs.mailDomain };
+  return stored({ ...describe(policy, described, ids), ...refused }, bytes, needs);
 }
 
 /** What is too large for a row lies in R2 before it is accepted. */

@@ -22,7 +22,10 @@ const MAX_MESSAGES = 150_000;
  */
 export const FLUSH_EVERY_MS = 2_000;
 
-/** An API's caller repeats within a day; a gateway's spool may be away for longer, and must not deliver twice when it is back. */
+/**
+ * An API's caller repeats within a day; a gateway's spool or the release of a bulk request may be away for longer, and must not
+ * deliver twice when it is back.
+ */
 const ANSWERS_MS = 86_400_000;
 const BATCHES_MS = 7 * ANSWERS_MS;
 
@@ -93,8 +96,11 @@ export class Commits {
     const { idempotency } = request;
     const before = idempotency && this.#store.answer(idempotency.key);
     if (before && before.bodyHash !== idempotency.bodyHash) return { kind: "conflict" };
-    if (before) return { kind: "accepted", results: before.results };
-    const { refuseInactive } = request;
+    const { refuseInactive, tally } = request;
+    if (before) {
+      const { results } = before;
+      return typeof results === "number" ? this.#tallied(results) : { kind: "accepted", results };
+    }
     if (this.#shelf.size > MAX_MESSAGES) return { kind: "overloaded" };
 
     const results = request.messages.map(({ message, body }): Accepted => {
@@ -113,12 +119,24 @@ export class Commits {
       });
       return { ok: true, messageId: message.id, submittedAt: message.acceptedAt, inactive };
     });
-    if (!idempotency) return { kind: "accepted", results };
+    const failed = results.filter(
+      (r, i) => !r.ok || request.messages[i]?.message.refusal !== undefined,
+    ).length;
+    const reply: AcceptReply = tally ? this.#tallied(failed) : { kind: "accepted", results };
+    if (!idempotency) return reply;
     const { key, bodyHash } = idempotency;
+    if (tally) {
+      this.#store.keepAnswer(key, bodyHash, this.#now() + BATCHES_MS, failed);
+      return reply;
+    }
     if (refuseInactive === undefined)
       this.#store.keepAnswer(key, bodyHash, this.#now() + ANSWERS_MS, results);
     else this.#store.keepAnswer(key, bodyHash, this.#now() + BATCHES_MS, []);
-    return { kind: "accepted", results };
+    return reply;
+  }
+
+  #tallied(failed: number): AcceptReply {
+    return { kind: "tallied", failed, flowing: this.#shelf.lines.flowing(this.#now()) };
   }
 
   /** Writes packs; returns when the archive should be told. */

@@ -151,6 +151,14 @@ export class Lines {
     return hold ? { until: hold.until || undefined, reason: hold.reason } : { reason: "about to be queued" };
   }
 
+  /** Groups in lines that move: neither held nor waiting for a next try. */
+  flowing(now: number): number {
+    let count = 0;
+    for (const { ready, out, hold } of this.#lines.values())
+      count += out + (hold && hold.until > now ? 0 : ready.size);
+    return count;
+  }
+
   /** Why a domain's mail is held; undefined when it is not. */
   heldBecause(domain: string): string | undefined {
     return this.#lines.get(domain)?.hold?.reason;

@@ -52,10 +52,14 @@ export interface AcceptRequest {
    * reason, and every message is accepted. A repeat of its key is answered without results.
    */
   refuseInactive?: string;
+  /** From a caller that only counts: its answer, and that to a repeat of its key, is a number. */
+  tally?: true;
 }
 
 export type AcceptReply =
   | { kind: "accepted"; results: Accepted[] }
+  /** `failed`: refused, or all of its recipients are suppressed. `flowing`: recipients' domains with nothing in their way. */
+  | { kind: "tallied"; failed: number; flowing: number }
   /** The idempotency key was used with another body. */
   | { kind: "conflict" }
   /** This Outbox holds as much as it will: ask the next. Nothing was accepted. */

@@ -41,6 +41,8 @@ export interface PackedMessage {
   giveUpAt: number;
   /** Why nobody gets it: it was accepted only to be recorded as refused. */
   refusal?: string;
+  /** The type of its bounce then: SMTPApiError unless it is said. */
+  refusalType?: string;
   /** What its sender asked to be told by mail. */
   dsn?: DsnWish;
   /** A DSN: sent from the null reverse-path, so that nobody answers it (RFC 5321 §4.5.5). */
@@ -111,7 +113,13 @@ export function newProgress(
     const at = message.acceptedAt;
     const reason = message.refusal ?? (inactive.has(email) ? refuseInactive : undefined);
     if (reason !== undefined)
-      return { state: "bounced", at, reason, bounceType: "SMTPApiError", attempts: [] };
+      return {
+        state: "bounced",
+        at,
+        reason,
+        bounceType: message.refusalType ?? "SMTPApiError",
+        attempts: [],
+      };
     return { state: inactive.has(email) ? "suppressed" : "waiting", at, attempts: [] };
   };
   return {

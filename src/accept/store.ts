@@ -169,12 +169,15 @@ export class Store {
     };
   }
 
-  answer(key: string): { bodyHash: string; results: Accepted[] } | undefined {
+  answer(key: string): { bodyHash: string; results: Accepted[] | number } | undefined {
     const row = this.#sql.exec("SELECT body_hash, results FROM answers WHERE key = ?", key).toArray()[0];
-    return row && { bodyHash: String(row.body_hash), results: JSON.parse(String(row.results)) as Accepted[] };
+    if (!row) return undefined;
+    const results = JSON.parse(String(row.results)) as Accepted[] | number;
+    return { bodyHash: String(row.body_hash), results };
   }
 
-  keepAnswer(key: string, bodyHash: string, until: number, results: Accepted[]): void {
+  /** A number for a caller that only counts: how many failed. */
+  keepAnswer(key: string, bodyHash: string, until: number, results: Accepted[] | number): void {
     this.#sql.exec("INSERT INTO answers VALUES (?, ?, ?, ?)", key, bodyHash, until, JSON.stringify(results));
   }
 

@@ -169,6 +169,8 @@ export class Outbox extends RealOutbox {
   }
 }
 
+export { Bulk } from "../../src/worker.ts";
+
 export class Destination extends RealDestination {
   constructor(ctx: DurableObjectState, env: Env) {
     meter(ctx.storage);
