@@ -11,6 +11,8 @@ import { messageRoutes } from "./messages.ts";
 import type { ReadNeeds } from "./read-needs.ts";
 import { referenceRoutes } from "./reference.ts";
 import type { RequestIdNeeds } from "./request-id.ts";
+import { serverTokenEndpoints } from "./server-tokens.ts";
+import { serverEndpoints } from "./servers.ts";
 import type { SettingsNeeds } from "./settings-needs.ts";
 import { smtpTokenEndpoints } from "./smtp-tokens.ts";
 import { streamEndpoints } from "./streams.ts";
@@ -30,6 +32,8 @@ export function endpoints(needs: ApiNeeds): Endpoint[] {
   return [
     ...emailEndpoints(needs),
     ...templatedEndpoints(needs),
+    ...serverEndpoints(needs),
+    ...serverTokenEndpoints(needs),
     ...smtpTokenEndpoints(needs),
     ...streamEndpoints(needs),
   ];
