@@ -1,9 +1,12 @@
 /**
  * Writes to the archive, many rows in one statement and all statements in one transaction. A message costs one row and
- * each recipient one more; writing the same again costs none, for a row is only replaced by one that knows more.
+ * each recipient one more, and what is written together shares the few rows that count it (count.ts). Writing the same again costs
+ * none, for a row is only replaced by one that knows more.
  */
-import type { MessageRecord } from "../mail/record.ts";
+import type { MessageRecord, RecipientRecord } from "../mail/record.ts";
 import { recordVersion } from "../mail/record.ts";
+import { countBounces, countSent } from "./count.ts";
+import { withRows } from "./rows.ts";
 
 export interface NewBounce {
   serverId: number;
@@ -18,9 +21,6 @@ export interface NewBounce {
   bouncedAt: number;
   inactive: boolean;
 }
-
-/** A parameter may have 2 MB. */
-const MAX_PARAMETER_BYTES = 1_500_000;
 
 const MESSAGES = `
 INSERT INTO messages (server_id, id, stream, received_at, from_email, subject, tag, summary, segment, segment_offset, segment_length)
@@ -59,10 +59,12 @@ export async function writeRecords(
     r.segment?.offset ?? null,
     r.segment?.length ?? null,
   ]);
-  const recipients = records.flatMap((r) =>
-    r.recipients.map((to) => [r.serverId, to.email, r.id, to.state, recordVersion(to), JSON.stringify(to)]),
-  );
-  const bounced = bounces.map((b) => [
+  const known = newestOf(records);
+  const recipients = known.map(({ message: { serverId, id }, to }) => [
+    ...[serverId, to.email, id, to.state, recordVersion(to), JSON.stringify(to)],
+  ]);
+  const each = onceEach(bounces, (b) => [b.serverId, b.messageId, b.email, b.type]);
+  const bounced = each.map((b) => [
     b.serverId,
     b.messageId,
     b.email,
@@ -75,30 +77,34 @@ export async function writeRecords(
     b.bouncedAt,
     b.inactive ? 1 : 0,
   ]);
+  // Counting compares what comes with what is there, so it goes before.
   const statements = [
-    ...inserts(archive, MESSAGES, messages),
-    ...inserts(archive, RECIPIENTS, recipients),
-    ...inserts(archive, BOUNCES, bounced),
+    ...withRows(archive, MESSAGES, messages),
+    ...countSent(archive, known),
+    ...withRows(archive, RECIPIENTS, recipients),
+    ...countBounces(archive, each),
+    ...withRows(archive, BOUNCES, bounced),
   ];
   if (statements.length > 0) await archive.batch(statements);
 }
 
-function inserts(archive: D1Database, sql: string, rows: unknown[][]): D1PreparedStatement[] {
-  const statements: D1PreparedStatement[] = [];
-  let part: string[] = [];
-  let size = 0;
-  const end = () => {
-    if (part.length > 0) statements.push(archive.prepare(sql).bind(`[${part.join(",")}]`));
-    part = [];
-    size = 0;
-  };
-  for (const row of rows) {
-    const json = JSON.stringify(row);
-    // A character may take three bytes.
-    if (size + json.length * 3 > MAX_PARAMETER_BYTES) end();
-    part.push(json);
-    size += json.length * 3;
+interface Known {
+  message: MessageRecord;
+  to: RecipientRecord;
+}
+
+/** Each recipient once, as who knows most of it has it: also when a message is among the records twice. */
+function newestOf(records: MessageRecord[]): Known[] {
+  const all = records.flatMap((message) => message.recipients.map((to): Known => ({ message, to })));
+  all.sort((a, b) => recordVersion(b.to) - recordVersion(a.to));
+  return onceEach(all, ({ message, to }) => [message.serverId, message.id, to.email]);
+}
+
+function onceEach<T>(of: T[], key: (item: T) => unknown[]): T[] {
+  const seen = new Map<string, T>();
+  for (const item of of) {
+    const name = JSON.stringify(key(item));
+    if (!seen.has(name)) seen.set(name, item);
   }
-  end();
-  return statements;
+  return [...seen.values()];
 }

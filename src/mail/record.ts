@@ -63,6 +63,8 @@ export interface MessageSummary {
   metadata: Record<string, string>;
   trackOpens: boolean;
   trackLinks: Tracking;
+  /** How many of its links lead through us; absent for none. */
+  trackedLinks?: number;
   sandboxed: boolean;
 }
 

@@ -1,7 +1,7 @@
 /**
- * The gate for facts: the only way that a fact about a recipient comes to be remembered. Takes messages as they stand, and
- * derives what follows from how each recipient stands: a bounce, a suppression. Runs at least once, in any order: the
- * same facts again change nothing, older ones change nothing, and half a run is completed by the next.
+ * The gate for facts: the only way that a fact about a recipient comes to be remembered and counted. Derives what follows from how
+ * each recipient stands: a bounce, a suppression. Runs at least once, in any order: the same facts again change nothing, older ones
+ * change nothing, and half a run is completed by the next. Opens and clicks have gates of their own (open.ts, click.ts).
  */
 import { type NewBounce, writeRecords } from "../archive/write.ts";
 import type { MessageRecord, RecipientRecord } from "../mail/record.ts";
@@ -15,14 +15,26 @@ export interface RecordNeeds {
 }
 
 /**
- * Returns whom the stream will not mail because of these facts, also when an earlier run suppressed them: that run may have
+ * Takes messages as they stand. Returns whom the stream will not mail because of these facts, also when an earlier run suppressed them: that run may have
  * ended before it told anybody. Whom a person has reactivated since the bounce is not suppressed again, and not named.
  */
-export async function record(needs: RecordNeeds, records: MessageRecord[]): Promise<Suppressed[]> {
-  const bounces = records.flatMap(bouncesOf);
-  const hard = bounces.filter((bounce) => bounce.inactive).map(suppressionOf);
+export function record(needs: RecordNeeds, records: MessageRecord[]): Promise<Suppressed[]> {
+  return remember(needs, records, records.flatMap(bouncesOf));
+}
+
+/** Takes what came back after a message had left: bounces by mail, complaints. Returns the same. */
+export function recordBounces(needs: RecordNeeds, bounces: NewBounce[]): Promise<Suppressed[]> {
+  return remember(needs, [], bounces);
+}
+
+async function remember(
+  needs: RecordNeeds,
+  records: MessageRecord[],
+  bounces: NewBounce[],
+): Promise<Suppressed[]> {
+  const inactive = bounces.filter((bounce) => bounce.inactive).map(suppressionOf);
   // First, so that whoever sees the bounce can rely on its effect, and reactivating finds what it takes back.
-  const suppressed = await suppress(needs.directory, hard, needs.now());
+  const suppressed = await suppress(needs.directory, inactive, needs.now());
   await writeRecords(needs.archive, records, bounces);
   return suppressed;
 }
@@ -61,6 +73,7 @@ function detailsOf({ attempts, reason }: RecipientRecord): string {
   return last?.reason || reason || "";
 }
 
-function suppressionOf({ serverId, stream, email, bouncedAt: since }: NewBounce): NewSuppression {
-  return { serverId, stream, email, reason: "HardBounce", origin: "Recipient", since };
+function suppressionOf({ serverId, stream, email, type, bouncedAt: since }: NewBounce): NewSuppression {
+  const reason = type === "SpamComplaint" ? "SpamComplaint" : "HardBounce";
+  return { serverId, stream, email, reason, origin: "Recipient", since };
 }
