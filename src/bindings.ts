@@ -10,6 +10,7 @@ import type { LedgerReport, OutboxObject } from "./accept/outbox.ts";
 import { lookUpAddresses } from "./accounts/dns.ts";
 import { loadPolicy, type ServerPolicy } from "./accounts/policy.ts";
 import { PolicyCache } from "./accounts/policy-cache.ts";
+import { type Loan, RateLeases } from "./accounts/rate-limit.ts";
 import { openKeys } from "./accounts/signing-keys.ts";
 import { checkLogin } from "./accounts/smtp-tokens.ts";
 import { StoredTemplateCache } from "./accounts/template-cache.ts";
@@ -52,6 +53,7 @@ export interface Env {
   SMARTHOST: string;
   OUTBOXES_PER_REGION: string;
   HAND_OVER_MS: string;
+  REQUESTS_PER_MINUTE: string;
   EDGEPOST_SECRET: string;
   GATEWAY_SECRET: string;
   SMARTHOST_PASSWORD?: string;
@@ -61,6 +63,10 @@ export interface Env {
 
 /** sendBatch takes 100 messages and 256 KB; a job of 100 references is about 12 KB. */
 const JOBS_PER_BATCH = 20;
+/** A token that has no limit of its own: what no honest client reaches, and what one Worker can serve. */
+const REQUESTS_PER_MINUTE = 1_200_000;
+/** A request waits so long at most to be counted; then it goes uncounted. */
+const BORROW_MS = 1_000;
 
 export function log(event: string, fields: Record<string, unknown>): void {
   console.log(JSON.stringify({ event, ...fields }));
@@ -183,6 +189,28 @@ export function policyCache(env: Env): PolicyCache {
   return policies;
 }
 
+let leases: RateLeases | undefined;
+
+/** From one Outbox of the region, which counts for all Workers there. */
+async function borrow(
+  env: Env,
+  {
+    serverId,
+    region,
+    hash,
+    perMinute,
+  }: { serverId: number; region: Region; hash: string; perMinute: number },
+): Promise<Loan> {
+  const name = shardName(serverId, { region, number: 0 });
+  try {
+    const late = scheduler.wait(BORROW_MS).then(() => Promise.reject(new Error("no answer in time")));
+    return await Promise.race([outboxOf(env, name, region).lend(hash, perMinute), late]);
+  } catch (error) {
+    log("rate not counted", { shard: name, error: String(error) });
+    throw error;
+  }
+}
+
 let templates: StoredTemplateCache | undefined;
 
 /** Templates as this isolate has compiled them. */
@@ -225,12 +253,19 @@ export function regionOfRequest(request: Request): Region {
 export function apiNeeds(env: Env): ApiNeeds {
   const gate = acceptNeeds(env);
   const policies = policyCache(env);
+  leases ??= new RateLeases(Date.now);
+  const rates = leases;
   return {
     now: Date.now,
     newId: () => crypto.randomUUID(),
     log,
     authenticate: (token, request) => policies.byToken(token, regionOfRequest(request)),
-    retryAfter: async () => 0,
+    retryAfter({ policy: { serverId }, token }, request) {
+      const perMinute = token.ratePerMinute ?? (Number(env.REQUESTS_PER_MINUTE) || REQUESTS_PER_MINUTE);
+      return rates.retryAfter(token.hash, () =>
+        borrow(env, { serverId, region: regionOfRequest(request), hash: token.hash, perMinute }),
+      );
+    },
     accept: (policy, submissions, { idempotency, request }) =>
       accept(policy, submissions, { region: regionOfRequest(request), idempotency }, gate),
     template: (serverId, ref) => templateCache(env).find(serverId, ref),

@@ -6,6 +6,7 @@
  */
 import { DurableObject } from "cloudflare:workers";
 import type { ServerPolicy } from "../accounts/policy.ts";
+import { type Loan, RateWindows } from "../accounts/rate-limit.ts";
 import type { Claim, Hold, JobRef, OutboxPort, Settlement } from "../mail/job.ts";
 import { CLAIM_MS } from "../mail/job.ts";
 import type { MessageRecord } from "../mail/record.ts";
@@ -48,6 +49,7 @@ export class OutboxObject extends DurableObject implements OutboxPort {
   readonly #handOver: HandOver;
   readonly #flush: Flush;
   readonly #server: KnownServer;
+  readonly #rates = new RateWindows();
   #alarmAt: number | undefined;
   #forgotAt = 0;
 
@@ -84,6 +86,11 @@ export class OutboxObject extends DurableObject implements OutboxPort {
   /** The server, its tokens or its streams were changed. */
   async policyChanged(): Promise<void> {
     this.#server.expire();
+  }
+
+  /** Lends requests to the API of a token, whose minute is counted here. */
+  async lend(token: string, perMinute: number): Promise<Loan> {
+    return this.#rates.lend(token, perMinute, this.#needs.now());
   }
 
   async claim(refs: JobRef[], claimer: string): Promise<{ claims: Claim[]; gone: JobRef[] }> {
