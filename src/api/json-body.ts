@@ -13,16 +13,48 @@ const MAX_DEPTH = 32;
 /** The text of a body; "" when there is none. */
 export async function readBody(request: Request, maxBytes: number): Promise<Result<string>> {
   if (!request.body) return { ok: "" };
-  const encoding = request.headers.get("Content-Encoding");
-  if (encoding && encoding.toLowerCase() !== "identity")
-    return refused(409, "A request body must not be compressed.");
-  const bytes = await readBytes(request.body, Number(request.headers.get("Content-Length") ?? 0), maxBytes);
+  if (isCompressed(request)) return { error: COMPRESSED };
+  const bytes = await readBytes(request.body, announcedBytes(request), maxBytes);
   if (!bytes) return { error: tooLarge(maxBytes) };
   if (bytes.length === 0) return { ok: "" };
-  const type = request.headers.get("Content-Type");
-  if (type && !/json/i.test(type))
-    return refused(409, "The Content-Type of a request body must be application/json.");
+  if (isNoJson(request)) return { error: NO_JSON };
   return { ok: new TextDecoder().decode(bytes) };
+}
+
+/**
+ * Gives a body piece by piece, so that a large one is never in memory as a whole; says how many bytes came. `take` is waited for,
+ * and gets nothing more once the body is known to be refused.
+ */
+export async function readChunks(
+  request: Request,
+  maxBytes: number,
+  take: (chunk: Uint8Array) => Promise<void>,
+): Promise<Result<number>> {
+  if (!request.body) return { ok: 0 };
+  if (isCompressed(request)) return { error: COMPRESSED };
+  const isWrong = isNoJson(request) || announcedBytes(request) > maxBytes;
+  const length = await drain(request.body, async (chunk, soFar) => {
+    if (!isWrong && soFar <= maxBytes) await take(chunk);
+  });
+  if (length > maxBytes) return { error: tooLarge(maxBytes) };
+  return length > 0 && isNoJson(request) ? { error: NO_JSON } : { ok: length };
+}
+
+const COMPRESSED = apiError(409, "A request body must not be compressed.");
+const NO_JSON = apiError(409, "The Content-Type of a request body must be application/json.");
+
+function isCompressed(request: Request): boolean {
+  const encoding = request.headers.get("Content-Encoding");
+  return encoding !== null && encoding !== "" && encoding.toLowerCase() !== "identity";
+}
+
+function isNoJson(request: Request): boolean {
+  const type = request.headers.get("Content-Type");
+  return type !== null && type !== "" && !/json/i.test(type);
+}
+
+function announcedBytes(request: Request): number {
+  return Number(request.headers.get("Content-Length") ?? 0);
 }
 
 function tooLarge(maxBytes: number): ApiError {
@@ -65,7 +97,7 @@ export async function dropBody(request: Request): Promise<void> {
 /** Reads to the end, or as far as we go; says how many bytes came. */
 async function drain(
   body: ReadableStream,
-  take: (chunk: Uint8Array, soFar: number) => void,
+  take: (chunk: Uint8Array, soFar: number) => void | Promise<void>,
 ): Promise<number> {
   const reader: ReadableStreamDefaultReader<Uint8Array> = body.getReader();
   let length = 0;
@@ -73,7 +105,8 @@ async function drain(
     const { done, value } = await reader.read();
     if (done) return length;
     length += value.length;
-    take(value, length);
+    const taken = take(value, length);
+    if (taken) await taken;
     if (length > MAX_DRAINED) {
       await reader.cancel();
       return length;
@@ -153,15 +186,30 @@ export const scalar = z
  * absent, and so is "" where the schema doesn't ask for a string. A wrong type is 403 with the names of the fields.
  */
 export function fieldsReader<S extends z.ZodObject>(schema: S): (value: unknown) => Result<z.infer<S>> {
+  const read = fieldsOf(schema);
+  return (value) => {
+    const fields = read(value);
+    if ("ok" in fields) return fields;
+    if (fields.wrong.length === 0) return refused(402, "Invalid JSON: a JSON object was expected.");
+    return { error: wrongFields(fields.wrong) };
+  };
+}
+
+/** The same for those who say by themselves which fields are wrong; none is, when it is no object. */
+export function fieldsOf<S extends z.ZodObject>(
+  schema: S,
+): (value: unknown) => { ok: z.infer<S> } | { wrong: string[] } {
   const canonical = canonicalKeys(schema);
   return (value) => {
-    if (typeof value !== "object" || value === null || Array.isArray(value))
-      return refused(402, "Invalid JSON: a JSON object was expected.");
+    if (typeof value !== "object" || value === null || Array.isArray(value)) return { wrong: [] };
     const read = schema.safeParse(canonical(value));
     if (read.success) return { ok: read.data };
-    const names = new Set(read.error.issues.map((issue) => `'${String(issue.path[0])}'`));
-    return refused(403, `Invalid request field(s): ${[...names].join(", ")}.`);
+    return { wrong: [...new Set(read.error.issues.map((issue) => String(issue.path[0])))] };
   };
+}
+
+export function wrongFields(names: string[]): ApiError {
+  return apiError(403, `Invalid request field(s): ${names.map((name) => `'${name}'`).join(", ")}.`);
 }
 
 type Rewrite = (value: unknown) => unknown;
