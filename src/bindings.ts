@@ -269,6 +269,7 @@ export function apiNeeds(env: Env): ApiNeeds {
     accept: (policy, submissions, { idempotency, request }) =>
       accept(policy, submissions, { region: regionOfRequest(request), idempotency }, gate),
     template: (serverId, ref) => templateCache(env).find(serverId, ref),
+    templatesChanged: (serverId) => templateCache(env).forget(serverId),
     archive: () => env.ARCHIVE,
     directory: env.DIRECTORY,
     async pending(serverId) {

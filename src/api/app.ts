@@ -13,15 +13,19 @@ import { referenceRoutes } from "./reference.ts";
 import type { RequestIdNeeds } from "./request-id.ts";
 import { serverTokenEndpoints } from "./server-tokens.ts";
 import { serverEndpoints } from "./servers.ts";
-import type { SettingsNeeds } from "./settings-needs.ts";
 import { smtpTokenEndpoints } from "./smtp-tokens.ts";
 import { streamEndpoints } from "./streams.ts";
 import { suppressionRoutes } from "./suppressions.ts";
+import { templatePushEndpoints } from "./template-push.ts";
+import { templateValidationEndpoints } from "./template-validation.ts";
 import { type TemplatedNeeds, templatedEndpoints } from "./templated.ts";
+import { type TemplateNeeds, templateEndpoints } from "./templates.ts";
+import { type WebhookNeeds, webhookEndpoints } from "./webhooks.ts";
 
 export type ApiNeeds = TemplatedNeeds &
+  TemplateNeeds &
   ReadNeeds &
-  SettingsNeeds &
+  WebhookNeeds &
   AuthenticateNeeds &
   GatewayNeeds &
   HealthNeeds &
@@ -32,10 +36,14 @@ export function endpoints(needs: ApiNeeds): Endpoint[] {
   return [
     ...emailEndpoints(needs),
     ...templatedEndpoints(needs),
+    ...templateValidationEndpoints(needs),
+    ...templatePushEndpoints(needs),
+    ...templateEndpoints(needs),
     ...serverEndpoints(needs),
     ...serverTokenEndpoints(needs),
     ...smtpTokenEndpoints(needs),
     ...streamEndpoints(needs),
+    ...webhookEndpoints(needs),
   ];
 }
 

@@ -2,6 +2,7 @@
  * The templates of one message: subject, HTML and text, each with a layout around it or none. Compiled together, because they are
  * sent together, and rendered with one model.
  */
+import { inlineCss } from "./inline-css.ts";
 import { type Limits, type RenderOptions, render } from "./render.ts";
 import { type Compiled, compile, type TemplateError } from "./template.ts";
 
@@ -68,8 +69,7 @@ export function renderMessage(
     if ("error" in result) return { error: result.error };
     rendered[part] = result.ok;
   }
-  // TODO(issue 5): inline-css.ts, once it is there.
-  if (options.inlineCss) return { ok: rendered };
+  if (options.inlineCss) rendered.htmlBody = inlineCss(rendered.htmlBody);
   return { ok: rendered };
 }
 
