@@ -17,7 +17,7 @@ const TIMEOUT_MS = 5_000;
 /** A DNS message is 64 KB at most; as JSON, with its escapes, no more than this. */
 const MAX_ANSWER_CHARACTERS = 1_000_000;
 /** RFC 1035 §3.2.2. */
-const TYPES = { NS: 2, CNAME: 5, MX: 15, TXT: 16 } as const;
+const TYPES = { A: 1, NS: 2, CNAME: 5, MX: 15, TXT: 16, AAAA: 28 } as const;
 /** RFC 1035 §4.1.1. */
 const NOERROR = 0;
 const NXDOMAIN = 3;
@@ -52,6 +52,12 @@ export async function lookUpMx(
 
 export async function lookUpNs(name: string, needs: DnsNeeds): Promise<string[]> {
   return (await lookUp(name, "NS", needs)).map(normal);
+}
+
+/** IPv4 and IPv6. */
+export async function lookUpAddresses(name: string, needs: DnsNeeds): Promise<string[]> {
+  const found = await Promise.all([lookUp(name, "A", needs), lookUp(name, "AAAA", needs)]);
+  return found.flat();
 }
 
 /** The data of the records of this type, as in a zone file; those of aliases on the way are left out. */

@@ -14,6 +14,7 @@ import type { RequestIdNeeds } from "./request-id.ts";
 import { serverTokenEndpoints } from "./server-tokens.ts";
 import { serverEndpoints } from "./servers.ts";
 import { smtpTokenEndpoints } from "./smtp-tokens.ts";
+import { statsEndpoints } from "./stats.ts";
 import { streamEndpoints } from "./streams.ts";
 import { suppressionRoutes } from "./suppressions.ts";
 import { templatePushEndpoints } from "./template-push.ts";
@@ -44,6 +45,7 @@ export function endpoints(needs: ApiNeeds): Endpoint[] {
     ...smtpTokenEndpoints(needs),
     ...streamEndpoints(needs),
     ...webhookEndpoints(needs),
+    ...statsEndpoints(needs),
   ];
 }
 

@@ -78,6 +78,7 @@ async function main(): Promise<void> {
       GATEWAYS: JSON.stringify([{ url: `http://127.0.0.1:${gatewayPort}` }]),
       OUTBOXES_PER_REGION: "1",
       HAND_OVER_MS: "0",
+      ALLOW_PRIVATE_HOOKS: "1",
       EDGEPOST_SECRET: secrets.deployment,
       GATEWAY_SECRET: secrets.gateway,
       ...(JSON.parse(process.env.EDGEPOST_WORKER_VARS || "{}") as Record<string, string>),

@@ -1,0 +1,295 @@
+/**
+ * `/webhooks` (§15 of the wire contract): who is told of a stream's events. Postmark tries each URL before it keeps it; we do where
+ * `Verify` asks for it.
+ */
+import * as z from "zod";
+import { findStream } from "../accounts/streams.ts";
+import {
+  changeWebhook,
+  createWebhook,
+  deleteWebhook,
+  findWebhook,
+  listWebhooks,
+  MAX_WEBHOOKS,
+  type Webhook,
+  type WebhookSettings,
+} from "../accounts/webhooks.ts";
+import type { CallNeeds } from "../notify/call.ts";
+import { type Trial, verifyHook } from "../notify/verify.ts";
+import { type Endpoint, serverEndpoint } from "./endpoint.ts";
+import { type ApiError, apiError, errorResponse, type Result, refused, Unavailable } from "./error.ts";
+import { textParameter } from "./query.ts";
+import { type SettingsNeeds, settled } from "./settings-needs.ts";
+import { isStream, NO_STREAM, NO_STREAM_WHEN } from "./streams.ts";
+import { FIELD_ERRORS, readSettings, shownWebhook, webhookBody, webhookJson } from "./webhook-fields.ts";
+
+export interface WebhookNeeds extends SettingsNeeds {
+  /** How webhooks are reached. */
+  hooks: CallNeeds;
+}
+
+const family = "Webhooks";
+const path = "/webhooks";
+const NOT_FOUND = apiError(1352, "The webhook for the provided 'ID' was not found.");
+const NOT_FOUND_WHEN = { 1352: "There is no such webhook" };
+const NO_BODY = apiError(1355, "The request must have a body.");
+const DEFAULT_STREAM = "outbound";
+
+const trial = z.object({
+  TriggerType: z.string(),
+  Success: z.boolean(),
+  StatusCode: z.int(),
+  Message: z.string(),
+});
+const verification = z.object({
+  Id: z.int(),
+  Url: z.string(),
+  Success: z.boolean(),
+  Results: z.array(trial),
+  Message: z.string(),
+});
+
+/** Of one trigger. */
+const counted = z.object({
+  TriggerType: z.string(),
+  SuccessCount: z.int(),
+  FailureCount: z.int(),
+  SlowCount: z.int(),
+  VerySlowCount: z.int(),
+});
+
+export function webhookEndpoints(needs: WebhookNeeds): Endpoint[] {
+  return [
+    ...readingEndpoints(needs),
+    createEndpoint(needs),
+    editEndpoint(needs),
+    verifyEndpoint(needs),
+    statisticsEndpoint(needs),
+  ];
+}
+
+function readingEndpoints(needs: WebhookNeeds): Endpoint[] {
+  return [
+    serverEndpoint(
+      {
+        method: "GET",
+        path,
+        family,
+        summary: "Lists the server's webhooks, or those of one stream",
+        // It shows what proves us to each URL.
+        scope: "full",
+        query: { schema: z.object({ MessageStream: textParameter.optional() }), code: 1361 },
+        response: z.object({ Webhooks: z.array(shownWebhook) }),
+        errors: NO_STREAM_WHEN,
+      },
+      async ({ policy, query: { MessageStream } }) => {
+        if (MessageStream && !(await isStream(needs.directory, policy, MessageStream)))
+          return { error: NO_STREAM };
+        const found = await settled(listWebhooks(needs, policy.serverId, MessageStream));
+        return { ok: { Webhooks: found.map(webhookJson) } };
+      },
+    ),
+    serverEndpoint(
+      {
+        method: "GET",
+        path: `${path}/:id`,
+        family,
+        summary: "Shows a webhook",
+        scope: "full",
+        response: shownWebhook,
+        errors: NOT_FOUND_WHEN,
+      },
+      async ({ policy, params }) => {
+        const webhook = await webhookOf(needs, policy.serverId, params.id);
+        return "error" in webhook ? webhook : { ok: webhookJson(webhook.ok) };
+      },
+    ),
+    serverEndpoint(
+      {
+        method: "DELETE",
+        path: `${path}/:id`,
+        family,
+        summary: "Removes a webhook",
+        scope: "full",
+        response: z.object({ ErrorCode: z.literal(0), Message: z.string() }),
+        errors: NOT_FOUND_WHEN,
+      },
+      async ({ policy: { serverId }, params }) => {
+        const id = idOf(params.id);
+        if (id === undefined || !(await settled(deleteWebhook(needs.directory, serverId, id))))
+          return { error: NOT_FOUND };
+        return { ok: { ErrorCode: 0, Message: `Webhook ${id} removed.` } };
+      },
+    ),
+  ];
+}
+
+function createEndpoint(needs: WebhookNeeds): Endpoint {
+  return serverEndpoint(
+    {
+      method: "POST",
+      path,
+      family,
+      summary: "Makes a webhook",
+      description:
+        "With `Verify` set to `true` each event that it asks for is tried with a sample first. Set to `false` it is told nothing until it is verified; left out, it is told of everything from now on.",
+      scope: "full",
+      body: { schema: webhookBody, empty: NO_BODY },
+      response: shownWebhook,
+      errors: {
+        ...NO_STREAM_WHEN,
+        ...FIELD_ERRORS,
+        1350: "The stream is archived",
+        1351: "The stream is an inbound stream",
+        1356: "`ID` is given",
+        1359: `The stream has ${MAX_WEBHOOKS} webhooks`,
+        1364: "The URL was tried, and did not answer each sample with 200",
+      },
+    },
+    async ({ policy: { serverId }, body }) => {
+      if (body.ID && body.ID !== "0") return refused(1356, "The 'ID' of a new webhook cannot be set.");
+      const stream = body.MessageStream || DEFAULT_STREAM;
+      const unusable = await streamError(needs, serverId, stream);
+      if (unusable) return { error: unusable };
+      const settings = readSettings(body);
+      if ("error" in settings) return settings;
+      const failed = body.Verify && (await failure(needs, { id: 0, serverId, stream, ...settings.ok }));
+      if (failed) return failed;
+      const webhook = { serverId, stream, ...settings.ok };
+      const made = await settled(createWebhook(needs, webhook, needs.now()));
+      if (!made) return refused(1359, `A message stream may have at most ${MAX_WEBHOOKS} webhooks.`);
+      return { ok: webhookJson(made) };
+    },
+  );
+}
+
+function editEndpoint(needs: WebhookNeeds): Endpoint {
+  return serverEndpoint(
+    {
+      method: "PUT",
+      path: `${path}/:id`,
+      family,
+      summary: "Changes a webhook; what is not named stays as it is",
+      scope: "full",
+      body: { schema: webhookBody, empty: NO_BODY },
+      response: shownWebhook,
+      errors: {
+        ...NOT_FOUND_WHEN,
+        ...FIELD_ERRORS,
+        1357: "`ID` or `MessageStream` is another",
+        1364: "The URL was tried, and did not answer each sample with 200",
+      },
+    },
+    async ({ policy: { serverId }, params, body }) => {
+      const found = await webhookOf(needs, serverId, params.id);
+      if ("error" in found) return found;
+      const { id, stream } = found.ok;
+      if ((body.ID && body.ID !== String(id)) || (body.MessageStream && body.MessageStream !== stream))
+        return refused(1357, "The 'ID' and the 'MessageStream' of a webhook cannot be changed.");
+      const settings = readSettings(body, found.ok);
+      if ("error" in settings) return settings;
+      const failed = body.Verify && (await failure(needs, { id, serverId, stream, ...settings.ok }));
+      if (failed) return failed;
+      return { ok: webhookJson(await change(needs, found.ok, settings.ok)) };
+    },
+  );
+}
+
+function verifyEndpoint(needs: WebhookNeeds): Endpoint {
+  return serverEndpoint(
+    {
+      method: "POST",
+      path: `${path}/:id/verify`,
+      family,
+      summary: "Tries each event of a webhook with a sample; when all are taken, the webhook is verified",
+      scope: "full",
+      response: verification,
+      errors: NOT_FOUND_WHEN,
+    },
+    async ({ policy, params }) => {
+      const found = await webhookOf(needs, policy.serverId, params.id);
+      if ("error" in found) return found;
+      const { url, auth, headers, triggers } = found.ok;
+      const result = verificationJson(found.ok, await tryHook(needs, found.ok));
+      if (result.Success && found.ok.status !== "verified")
+        await change(needs, found.ok, { url, auth, headers, triggers, status: "verified" });
+      return { ok: result };
+    },
+  );
+}
+
+function statisticsEndpoint(needs: WebhookNeeds): Endpoint {
+  return serverEndpoint(
+    {
+      method: "GET",
+      path: `${path}/:id/statistics`,
+      family,
+      summary: "Shows how a webhook took its events in the last day",
+      scope: "read",
+      response: z.object({ Id: z.int(), Statistics: z.array(counted) }),
+      errors: NOT_FOUND_WHEN,
+    },
+    async ({ policy, params }) => {
+      const found = await webhookOf(needs, policy.serverId, params.id);
+      // No event is sent to webhooks yet, so nothing was counted of any trigger.
+      return "error" in found ? found : { ok: { Id: found.ok.id, Statistics: [] } };
+    },
+  );
+}
+
+async function change(needs: WebhookNeeds, webhook: Webhook, settings: WebhookSettings): Promise<Webhook> {
+  const changed = await settled(changeWebhook(needs, webhook, settings, needs.now()));
+  if (!changed)
+    throw new Unavailable("The webhook was changed by another request at the same time. Please try again.");
+  return changed;
+}
+
+type Tried = WebhookSettings & Pick<Webhook, "id" | "serverId" | "stream">;
+
+function tryHook(needs: WebhookNeeds, { url, auth, headers, ...of }: Tried): Promise<Trial[]> {
+  const { now, newId, hooks } = needs;
+  return verifyHook({ ...of, hook: { url, auth, headers } }, { ...hooks, now, newId });
+}
+
+/** The refusal of a webhook that did not pass; it says of each event how it went. */
+async function failure(needs: WebhookNeeds, tried: Tried): Promise<Response | undefined> {
+  const { Message, Success, ...rest } = verificationJson(tried, await tryHook(needs, tried));
+  return Success ? undefined : errorResponse(apiError(1364, Message), { ...rest, Success });
+}
+
+function verificationJson({ id, url }: Pick<Webhook, "id" | "url">, trials: Trial[]) {
+  const good = trials.filter((t) => t.succeeded).length;
+  return {
+    Id: id,
+    Url: url,
+    Success: good === trials.length,
+    Results: trials.map(({ trigger, succeeded, status, message }) => {
+      return { TriggerType: trigger, Success: succeeded, StatusCode: status, Message: message };
+    }),
+    Message: `${good}/${trials.length} triggers verified successfully`,
+  };
+}
+
+async function streamError(needs: WebhookNeeds, serverId: number, id: string): Promise<ApiError | undefined> {
+  const stream = await settled(findStream(needs.directory, serverId, id));
+  if (!stream) return NO_STREAM;
+  if (stream.type === "Inbound")
+    return apiError(1351, "A webhook cannot be created for an inbound message stream.");
+  if (stream.archivedAt !== null)
+    return apiError(1350, "A webhook cannot be created for an archived message stream.");
+  return undefined;
+}
+
+function idOf(text = ""): number | undefined {
+  return /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+}
+
+async function webhookOf(
+  needs: WebhookNeeds,
+  serverId: number,
+  text: string | undefined,
+): Promise<Result<Webhook>> {
+  const id = idOf(text);
+  const found = id === undefined ? undefined : await settled(findWebhook(needs, serverId, id));
+  return found ? { ok: found } : { error: NOT_FOUND };
+}

@@ -1,0 +1,121 @@
+/**
+ * One call of a webhook: an event as JSON, by POST, with the customer's own headers (§17 of the wire contract). Says what was answered
+ * and nothing of what follows from that. Redirects are followed by hand, so that each host is looked at, and so that what proves
+ * us to one host is not told to another.
+ */
+import { type AddressNeeds, refusalOf } from "./address.ts";
+
+export interface Hook {
+  url: string;
+  auth?: { username: string; password: string };
+  headers: { name: string; value: string }[];
+}
+
+export interface HookCall {
+  hook: Hook;
+  payload: unknown;
+  /** The same on each retry of an event. */
+  traceId: string;
+  retriesRemaining: number;
+  /** For the whole call, its redirects included. */
+  timeLimitMs: number;
+}
+
+/** A status, or why there was none. */
+export type HookAnswer = { status: number } | { failure: string };
+
+export interface CallNeeds extends AddressNeeds {
+  fetch(url: string, init: RequestInit): Promise<Response>;
+}
+
+const MAX_REDIRECTS = 10;
+/** 303 asks for a GET, which no event could be told by; it is an answer like another. */
+const REDIRECTS = new Set([301, 302, 307, 308]);
+const USER_AGENT = "Postmark";
+
+export interface HookRequest {
+  url: string;
+  headers: Record<string, string>;
+  body: string;
+}
+
+/** The request as it goes out. A user and password in the URL are no part of what is fetched: they become a header. */
+export function hookRequest({ hook, payload, traceId, retriesRemaining }: HookCall): HookRequest {
+  const url = new URL(hook.url);
+  const auth = hook.auth ?? userInfo(url);
+  url.username = "";
+  url.password = "";
+  url.hash = "";
+  const headers: Record<string, string> = { "user-agent": USER_AGENT };
+  for (const { name, value } of hook.headers) headers[name.toLowerCase()] = value;
+  if (auth) headers.authorization = `Basic ${base64(`${auth.username}:${auth.password}`)}`;
+  headers["content-type"] = "application/json";
+  headers["x-pm-retries-remaining"] = String(retriesRemaining);
+  headers["x-pm-webhook-trace-id"] = traceId;
+  return { url: url.href, headers, body: JSON.stringify(payload) };
+}
+
+export async function callHook(call: HookCall, needs: CallNeeds): Promise<HookAnswer> {
+  const signal = AbortSignal.timeout(call.timeLimitMs);
+  const { body, ...first } = hookRequest(call);
+  let { url, headers } = first;
+  try {
+    for (let hops = 0; hops <= MAX_REDIRECTS; hops++) {
+      const refusal = await refusalOf(new URL(url).hostname, needs);
+      if (refusal) return { failure: refusal };
+      const response = await needs.fetch(url, { method: "POST", headers, body, redirect: "manual", signal });
+      // What a hook says beside its status is nothing to us, and may be endless.
+      await response.body?.cancel();
+      const next = REDIRECTS.has(response.status) ? redirect(url, response) : undefined;
+      if (!next) return { status: response.status };
+      if (new URL(next).origin !== new URL(url).origin) headers = withoutSecrets(headers);
+      url = next;
+    }
+    return { failure: `There were more than ${MAX_REDIRECTS} redirects.` };
+  } catch (error) {
+    // Whatever it was, the event was not taken; what is known of the reason is for whoever set the hook up.
+    return { failure: failureOf(error, call.timeLimitMs) };
+  }
+}
+
+/** undefined when the answer names no place that a hook can be at. */
+function redirect(from: string, response: Response): string | undefined {
+  const location = response.headers.get("Location");
+  if (!location || !URL.canParse(location, from)) return undefined;
+  const url = new URL(location, from);
+  if (url.protocol !== "https:" && url.protocol !== "http:") return undefined;
+  url.username = "";
+  url.password = "";
+  return url.href;
+}
+
+/** The customer's own headers may be secrets too. */
+function withoutSecrets(headers: Record<string, string>): Record<string, string> {
+  const kept = ["user-agent", "content-type", "x-pm-retries-remaining", "x-pm-webhook-trace-id"];
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => kept.includes(name)));
+}
+
+function userInfo({ username, password }: URL): Hook["auth"] {
+  if (!username && !password) return undefined;
+  return { username: decoded(username), password: decoded(password) };
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    // A lone "%", which a URL may have: it stands for itself.
+    return text;
+  }
+}
+
+function base64(text: string): string {
+  return Buffer.from(text).toString("base64");
+}
+
+function failureOf(error: unknown, timeLimitMs: number): string {
+  const name = error instanceof Error ? error.name : "";
+  if (name === "TimeoutError" || name === "AbortError")
+    return `There was no answer within ${timeLimitMs / 1000} seconds.`;
+  return "The connection failed.";
+}
