@@ -7,6 +7,7 @@ import { emailEndpoints } from "./email.ts";
 import { type Endpoint, mount } from "./endpoint.ts";
 import { type GatewayNeeds, gatewayRoutes } from "./gateway.ts";
 import { type HealthNeeds, healthRoutes } from "./health.ts";
+import { inboundRuleEndpoints } from "./inbound-rules.ts";
 import { messageRoutes } from "./messages.ts";
 import type { ReadNeeds } from "./read-needs.ts";
 import { referenceRoutes } from "./reference.ts";
@@ -45,6 +46,7 @@ export function endpoints(needs: ApiNeeds): Endpoint[] {
     ...smtpTokenEndpoints(needs),
     ...streamEndpoints(needs),
     ...webhookEndpoints(needs),
+    ...inboundRuleEndpoints(needs),
     ...statsEndpoints(needs),
   ];
 }
