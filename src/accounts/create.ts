@@ -4,7 +4,7 @@
  */
 import { isNull, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
-import { accounts, domains, senders, servers, streams, tokens } from "../schema/directory.ts";
+import { accounts, servers, streams, tokens } from "../schema/directory.ts";
 import { seal } from "./secret.ts";
 import { DEFAULT_STREAMS, GIVE_UP_AFTER_HOURS } from "./streams.ts";
 import { hashToken, newToken } from "./token.ts";
@@ -81,43 +81,4 @@ export async function createToken(
     .values({ hash, sealed, kind, accountId, serverId: serverId ?? null, createdAt: now })
     .onConflictDoUpdate({ target: tokens.hash, set: { sealed }, setWhere: isNull(tokens.sealed) });
   return token;
-}
-
-export async function createDomain(
-  directory: D1Database,
-  domain: { accountId: number; name: string; returnPathDomain?: string; verified: boolean },
-  now: number,
-): Promise<number> {
-  const row = await drizzle(directory)
-    .insert(domains)
-    .values({
-      accountId: domain.accountId,
-      name: domain.name.toLowerCase(),
-      returnPathDomain: domain.returnPathDomain?.toLowerCase() || null,
-      verifiedAt: domain.verified ? now : null,
-      createdAt: now,
-    })
-    .returning({ id: domains.id })
-    .get();
-  return row.id;
-}
-
-export async function createSender(
-  directory: D1Database,
-  sender: { accountId: number; email: string; name: string; replyTo?: string; confirmed: boolean },
-  now: number,
-): Promise<number> {
-  const row = await drizzle(directory)
-    .insert(senders)
-    .values({
-      accountId: sender.accountId,
-      email: sender.email.toLowerCase(),
-      name: sender.name,
-      replyTo: sender.replyTo ?? "",
-      confirmedAt: sender.confirmed ? now : null,
-      createdAt: now,
-    })
-    .returning({ id: senders.id })
-    .get();
-  return row.id;
 }

@@ -62,7 +62,7 @@ export interface ServerPolicy {
   domains: string[];
   /** Sender signatures, with lower-case addresses. */
   senders: { email: string; name: string; replyTo: string; confirmed: boolean }[];
-  /** "bounces.example.com": where reverse-paths are, per From domain; the deployment's own when a domain has none. */
+  /** "bounces.example.com": where reverse-paths are, per From domain; the deployment's own when a domain has none that is verified. */
   returnPathDomains: Record<string, string>;
   /** Active ones; each `privateKey` is sealed, since policies are kept by Outboxes and caches. */
   keys: SigningKey[];
@@ -131,7 +131,9 @@ export async function loadPolicy(directory: D1Database, serverId: number): Promi
       confirmed: confirmedAt !== null,
     })),
     returnPathDomains: Object.fromEntries(
-      domainRows.flatMap((d) => (d.returnPathDomain ? [[d.name, d.returnPathDomain]] : [])),
+      domainRows.flatMap((d) =>
+        d.returnPathDomain && d.returnPathVerifiedAt !== null ? [[d.name, d.returnPathDomain]] : [],
+      ),
     ),
     keys: keyRows,
   };

@@ -2,6 +2,8 @@
 
 import type { AuthenticateNeeds } from "./authenticate.ts";
 import { bounceRoutes } from "./bounces.ts";
+import { type BulkApiNeeds, bulkEndpoints } from "./bulk.ts";
+import { domainEndpoints } from "./domains.ts";
 import { door } from "./door.ts";
 import { emailEndpoints } from "./email.ts";
 import { type Endpoint, mount } from "./endpoint.ts";
@@ -25,6 +27,7 @@ import { type TemplateNeeds, templateEndpoints } from "./templates.ts";
 import { type WebhookNeeds, webhookEndpoints } from "./webhooks.ts";
 
 export type ApiNeeds = TemplatedNeeds &
+  BulkApiNeeds &
   TemplateNeeds &
   ReadNeeds &
   WebhookNeeds &
@@ -38,6 +41,7 @@ export function endpoints(needs: ApiNeeds): Endpoint[] {
   return [
     ...emailEndpoints(needs),
     ...templatedEndpoints(needs),
+    ...bulkEndpoints(needs),
     ...templateValidationEndpoints(needs),
     ...templatePushEndpoints(needs),
     ...templateEndpoints(needs),
@@ -48,6 +52,7 @@ export function endpoints(needs: ApiNeeds): Endpoint[] {
     ...webhookEndpoints(needs),
     ...inboundRuleEndpoints(needs),
     ...statsEndpoints(needs),
+    ...domainEndpoints(needs),
   ];
 }
 

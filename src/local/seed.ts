@@ -1,26 +1,35 @@
 /**
- * The demo account of a new home: one server, the verified domain example.com with its DKIM keys, one confirmed sender. What is there
- * already stays; a start that was killed in the middle is completed by the next.
+ * The demo account of a new home: one server, the verified domain example.com with its DKIM keys, one confirmed sender; and the server
+ * that the deployment itself sends by. What is there already stays; a start that was killed in the middle is completed by the next.
  */
-import { createAccount, createDomain, createSender, createServer, createToken } from "../accounts/create.ts";
+import { createAccount, createServer, createToken } from "../accounts/create.ts";
 import { createDkimKeys } from "../accounts/dkim-keys.ts";
+import { dnsNames } from "../accounts/dns-names.ts";
+import { createDomain } from "../accounts/domains.ts";
+import { createSender } from "../accounts/senders.ts";
+import { systemServer } from "../accounts/system-server.ts";
 import type { Secrets } from "./secrets.ts";
 
 export interface Seeded {
   serverId: number;
   inboundHash: string;
-  /** What the domain publishes in the local DNS. */
+  /** What the domain, which is also the deployment's own, publishes in the local DNS. */
   dns: { name: string; type: "TXT" | "CNAME"; value: string }[];
 }
 
 export async function seed(directory: D1Database, secrets: Secrets, domain: string): Promise<Seeded> {
   const now = Date.now();
-  const first = <T>(query: string) => directory.prepare(query).first<T>();
+  const first = <T>(query: string, ...bound: unknown[]) =>
+    directory
+      .prepare(query)
+      .bind(...bound)
+      .first<T>();
   const accountId =
-    (await first<{ id: number }>("SELECT id FROM accounts"))?.id ??
+    (await first<{ id: number }>("SELECT id FROM accounts WHERE id > 0 ORDER BY id"))?.id ??
     (await createAccount(directory, "Demo", now));
   const found = await first<{ id: number; inboundHash: string }>(
-    "SELECT id, inbound_hash AS inboundHash FROM servers",
+    "SELECT id, inbound_hash AS inboundHash FROM servers WHERE account_id = ? ORDER BY id",
+    accountId,
   );
   const server = found ?? (await createServer(directory, { accountId, name: "Demo server" }, now));
   await createToken(
@@ -36,16 +45,32 @@ export async function seed(directory: D1Database, secrets: Secrets, domain: stri
   );
   await createToken(directory, { kind: "account", accountId, token: secrets.accountToken }, now);
   const returnPathDomain = `bounces.${domain}`;
+  const mine = await first<{ id: number }>(
+    "SELECT id FROM domains WHERE account_id = ? AND name = ?",
+    accountId,
+    domain,
+  );
   const domainId =
-    (await first<{ id: number }>("SELECT id FROM domains"))?.id ??
+    mine?.id ??
     (await createDomain(directory, { accountId, name: domain, returnPathDomain, verified: true }, now));
-  if (!(await first("SELECT id FROM dkim_keys")))
+  if (!(await first("SELECT id FROM dkim_keys WHERE domain_id = ?", domainId)))
     await createDkimKeys(directory, { domainId, state: "active", deploymentSecret: secrets.deployment }, now);
-  if (!(await first("SELECT id FROM senders")))
+  if (!(await first("SELECT id FROM senders WHERE account_id = ?", accountId)))
     await createSender(directory, { accountId, email: `sender@${domain}`, name: "", confirmed: true }, now);
+  await systemServer({
+    directory,
+    now: () => now,
+    deploymentSecret: secrets.deployment,
+    mailDomain: domain,
+  });
   const { results: keys } = await directory
-    .prepare("SELECT selector, dns_record AS record FROM dkim_keys WHERE state = 'active'")
+    .prepare(
+      `SELECT selector, dns_record AS record FROM dkim_keys
+       WHERE state = 'active' AND domain_id IN (SELECT id FROM domains WHERE name = ?)`,
+    )
+    .bind(domain)
     .all<{ selector: string; record: string }>();
+  const { returnPath, spf } = dnsNames(domain);
   return {
     serverId: server.id,
     inboundHash: server.inboundHash,
@@ -55,8 +80,11 @@ export async function seed(directory: D1Database, secrets: Secrets, domain: stri
         type: "TXT" as const,
         value: k.record,
       })),
-      { name: domain, type: "TXT", value: "v=spf1 ip4:127.0.0.1 -all" },
-      { name: returnPathDomain, type: "TXT", value: "v=spf1 ip4:127.0.0.1 -all" },
+      ...[domain, returnPathDomain, returnPath, spf].map((name) => ({
+        name,
+        type: "TXT" as const,
+        value: "v=spf1 ip4:127.0.0.1 -all",
+      })),
       { name: `_dmarc.${domain}`, type: "TXT", value: `v=DMARC1; p=reject; rua=mailto:dmarc@${domain}` },
     ],
   };

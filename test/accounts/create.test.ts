@@ -1,12 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import {
-  createAccount,
-  createDomain,
-  createSender,
-  createServer,
-  createToken,
-} from "../../src/accounts/create.ts";
+import { createAccount, createServer, createToken } from "../../src/accounts/create.ts";
+import { createDomain } from "../../src/accounts/domains.ts";
 import { loadPolicy } from "../../src/accounts/policy.ts";
+import { createSender } from "../../src/accounts/senders.ts";
 import { hashToken, newToken, serverIdOf } from "../../src/accounts/token.ts";
 import { type Databases, NOON, openDatabases } from "../archive/databases.ts";
 

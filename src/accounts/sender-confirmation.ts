@@ -1,0 +1,87 @@
+/**
+ * The link by which the owner of a mailbox lets an account send from it: a secret that only its message holds, and of which we keep a
+ * hash. It works for a week, and a later message's link takes its place.
+ */
+import { and, eq, gt, isNull } from "drizzle-orm";
+import { drizzle } from "drizzle-orm/d1";
+import { accounts, senders } from "../schema/directory.ts";
+
+/** Time to come back from a holiday; after it a new message is asked for. */
+export const CONFIRMABLE_DAYS = 7;
+const CONFIRMABLE_MS = CONFIRMABLE_DAYS * 86_400_000;
+const SECRET_BYTES = 32;
+/** "<number of the sender>.<secret>". */
+const TOKEN = /^(\d{1,15})\.([\w-]{43})$/;
+
+/** What the link of a sender's confirmation message holds. A former one no longer works. */
+export async function newConfirmation(directory: D1Database, id: number, now: number): Promise<string> {
+  const secret = Buffer.from(crypto.getRandomValues(new Uint8Array(SECRET_BYTES))).toString("base64url");
+  await drizzle(directory)
+    .update(senders)
+    .set({ confirmationHash: await hashSecret(secret), confirmationSentAt: now })
+    .where(eq(senders.id, id));
+  return `${id}.${secret}`;
+}
+
+export interface Confirmation {
+  state: "open" | "expired" | "confirmed";
+  email: string;
+  /** Who wants to send from it. */
+  account: string;
+}
+
+/** What the token of a link is for; undefined when it is none of ours, or a later message has another. */
+export async function findConfirmation(
+  directory: D1Database,
+  token: string,
+  now: number,
+): Promise<Confirmation | undefined> {
+  const known = await readToken(token);
+  if (!known) return undefined;
+  const row = await drizzle(directory)
+    .select({ sender: senders, account: accounts.name })
+    .from(senders)
+    .innerJoin(accounts, eq(senders.accountId, accounts.id))
+    .where(and(eq(senders.id, known.id), eq(senders.confirmationHash, known.hash)))
+    .get();
+  if (!row) return undefined;
+  const { email, confirmedAt, confirmationSentAt } = row.sender;
+  const isLate = (confirmationSentAt ?? 0) + CONFIRMABLE_MS <= now;
+  const state = confirmedAt !== null ? "confirmed" : isLate ? "expired" : "open";
+  return { state, email, account: row.account };
+}
+
+/** The account whose sender it was; undefined when there was nothing to confirm. */
+export async function confirmSender(
+  directory: D1Database,
+  token: string,
+  now: number,
+): Promise<number | undefined> {
+  const known = await readToken(token);
+  if (!known) return undefined;
+  const row = await drizzle(directory)
+    .update(senders)
+    .set({ confirmedAt: now })
+    .where(
+      and(
+        eq(senders.id, known.id),
+        eq(senders.confirmationHash, known.hash),
+        gt(senders.confirmationSentAt, now - CONFIRMABLE_MS),
+        isNull(senders.confirmedAt),
+      ),
+    )
+    .returning({ accountId: senders.accountId })
+    .get();
+  return row?.accountId;
+}
+
+async function readToken(token: string): Promise<{ id: number; hash: string } | undefined> {
+  const [, id, secret] = TOKEN.exec(token) ?? [];
+  return id && secret ? { id: Number(id), hash: await hashSecret(secret) } : undefined;
+}
+
+/** SHA-256, hex: 256 random bits need no slow hash. */
+async function hashSecret(secret: string): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(secret));
+  return Buffer.from(digest).toString("hex");
+}
