@@ -3,6 +3,7 @@
 import type { AuthenticateNeeds } from "./authenticate.ts";
 import { bounceRoutes } from "./bounces.ts";
 import { type BulkApiNeeds, bulkEndpoints } from "./bulk.ts";
+import { clickEndpoints } from "./clicks.ts";
 import { domainEndpoints } from "./domains.ts";
 import { door } from "./door.ts";
 import { emailEndpoints } from "./email.ts";
@@ -11,6 +12,7 @@ import { type GatewayNeeds, gatewayRoutes } from "./gateway.ts";
 import { type HealthNeeds, healthRoutes } from "./health.ts";
 import { inboundRuleEndpoints } from "./inbound-rules.ts";
 import { messageRoutes } from "./messages.ts";
+import { openEndpoints } from "./opens.ts";
 import type { ReadNeeds } from "./read-needs.ts";
 import { referenceRoutes } from "./reference.ts";
 import type { RequestIdNeeds } from "./request-id.ts";
@@ -52,6 +54,8 @@ export function endpoints(needs: ApiNeeds): Endpoint[] {
     ...webhookEndpoints(needs),
     ...inboundRuleEndpoints(needs),
     ...statsEndpoints(needs),
+    ...openEndpoints(needs),
+    ...clickEndpoints(needs),
     ...domainEndpoints(needs),
   ];
 }
