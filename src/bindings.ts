@@ -272,6 +272,8 @@ export function apiNeeds(env: Env): ApiNeeds {
     templatesChanged: (serverId) => templateCache(env).forget(serverId),
     archive: () => env.ARCHIVE,
     directory: env.DIRECTORY,
+    bulk: (serverId) => bulkOf(env, serverId),
+    region: regionOfRequest,
     async pending(serverId) {
       const shards = await shardNamesNear(env, serverId, "local");
       const found = await Promise.all(shards.map((shard) => outboxOf(env, shard).pending()));

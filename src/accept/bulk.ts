@@ -12,10 +12,10 @@ const RUN_MS = 10_000;
 /** After a fault of ours, which is in the log. */
 const FAULT_WAIT_MS = 60_000;
 
-export type BulkStatus = Pick<
-  StoredRequest,
-  "seq" | "id" | "state" | "at" | "subject" | "total" | "released" | "failed" | "reason"
->;
+export interface BulkStatus
+  extends Pick<StoredRequest, "seq" | "id" | "at" | "subject" | "total" | "released" | "failed" | "reason"> {
+  state: Exclude<StoredRequest["state"], "incoming">;
+}
 
 export type CommitReply =
   | { kind: "accepted"; status: BulkStatus }
@@ -62,10 +62,10 @@ export class BulkObject extends DurableObject implements BulkPort {
     const before = idempotency && this.#store.withKey(idempotency.key);
     if (before && before.bodyHash !== idempotency.bodyHash) return { kind: "conflict" };
     const now = this.#needs.now();
-    const known = before ?? this.#store.find(id);
-    if (known && known.state !== "incoming") {
+    const known = before ? toStatus(before) : await this.status(id);
+    if (known) {
       this.#store.discard(id);
-      return { kind: "accepted", status: toStatus(known) };
+      return { kind: "accepted", status: known };
     }
     if (!this.#store.commit(id, { ...request, outbox: FIRST_OUTBOX }, shared, now))
       return { kind: "incomplete" };
@@ -80,11 +80,11 @@ export class BulkObject extends DurableObject implements BulkPort {
 
   async status(id: string): Promise<BulkStatus | undefined> {
     const request = this.#store.find(id);
-    return request && request.state !== "incoming" ? toStatus(request) : undefined;
+    return request && toStatus(request);
   }
 
   async list(before: number, limit: number): Promise<BulkStatus[]> {
-    return this.#store.list(before, limit).map(toStatus);
+    return this.#store.list(before, limit).flatMap((request) => toStatus(request) ?? []);
   }
 
   async cancel(id: string): Promise<BulkStatus | undefined> {
@@ -131,7 +131,9 @@ export class BulkObject extends DurableObject implements BulkPort {
   }
 }
 
-function toStatus(request: StoredRequest): BulkStatus {
+/** undefined for what does not exist yet. */
+function toStatus(request: StoredRequest): BulkStatus | undefined {
   const { seq, id, state, at, subject, total, released, failed, reason } = request;
+  if (state === "incoming") return undefined;
   return { seq, id, state, at, subject, total, released, failed, reason };
 }

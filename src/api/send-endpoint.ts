@@ -11,7 +11,7 @@ import { type Idempotency, idempotencyKey, requestHash } from "./idempotency.ts"
 import { parseJson, readBody } from "./json-body.ts";
 import { apiPath } from "./path.ts";
 
-const TEST_TOKEN = "POSTMARK_API_TEST";
+export const TEST_TOKEN = "POSTMARK_API_TEST";
 
 /** Who sends: a server, or nobody (the test token), whose messages are checked and dropped. */
 export type Sender = ServerPolicy | undefined;

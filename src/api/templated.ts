@@ -153,7 +153,10 @@ function groupByTemplate(messages: Result<TemplatedFields>[]): Use[] {
 }
 
 /** The number wins, but 0 is what some clients send for none. */
-function refOf({ TemplateId, TemplateAlias }: TemplatedFields): TemplateRef | undefined {
+export function refOf({
+  TemplateId,
+  TemplateAlias,
+}: Pick<TemplatedFields, "TemplateId" | "TemplateAlias">): TemplateRef | undefined {
   if (TemplateId) return { id: TemplateId };
   return TemplateAlias ? { alias: TemplateAlias } : undefined;
 }
