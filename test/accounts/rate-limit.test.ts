@@ -1,0 +1,91 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { type Loan, RateLeases, RateWindows } from "../../src/accounts/rate-limit.ts";
+
+const MINUTE = 60_000;
+const START = Date.UTC(2026, 1, 17, 12);
+
+/** One Outbox, and isolates that share its clock. */
+function world(isolates = 1) {
+  const clock = { now: START, asked: 0 };
+  const windows = new RateWindows();
+  const leases = Array.from({ length: isolates }, () => new RateLeases(() => clock.now));
+  const call = (perMinute: number, { token = "t", isolate = 0 } = {}) =>
+    (leases[isolate] as RateLeases).retryAfter(token, async () => {
+      clock.asked++;
+      return windows.lend(token, perMinute, clock.now);
+    });
+  return { clock, call };
+}
+
+describe("a token's requests in a minute", () => {
+  it.each([1, 5, 59, 60, 61, 100, 1_000])(
+    "are %d, and then it is told when the next minute begins",
+    async (limit) => {
+      const { clock, call } = world();
+      clock.now = START + 17_300;
+      for (let i = 0; i < limit; i++) expect(await call(limit)).toBe(0);
+      expect(await call(limit)).toBe(43);
+      clock.now = START + MINUTE - 1;
+      expect(await call(limit)).toBe(1);
+      clock.now = START + MINUTE;
+      for (let i = 0; i < limit; i++) expect(await call(limit)).toBe(0);
+      expect(await call(limit)).toBe(60);
+    },
+  );
+
+  it("are never more over all isolates, whatever they ask for and when", async () => {
+    const steps = fc.array(
+      fc.record({ isolate: fc.nat(3), calls: fc.integer({ min: 1, max: 40 }), waitMs: fc.nat(9_000) }),
+      { maxLength: 30 },
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: 1, max: 500 }), steps, async (limit, steps) => {
+        const { clock, call } = world(4);
+        const allowed = new Map<number, number>();
+        for (const { isolate, calls, waitMs } of steps) {
+          clock.now += waitMs;
+          const minute = Math.floor(clock.now / MINUTE);
+          const answers = await Promise.all(Array.from({ length: calls }, () => call(limit, { isolate })));
+          const ok = answers.filter((seconds) => seconds === 0).length;
+          allowed.set(minute, (allowed.get(minute) ?? 0) + ok);
+          for (const seconds of answers) expect(seconds >= 0 && seconds <= 60).toBe(true);
+        }
+        for (const count of allowed.values()) expect(count).toBeLessThanOrEqual(limit);
+      }),
+    );
+  });
+
+  it("are all there for those who ask at the same time", async () => {
+    const { call } = world();
+    const answers = await Promise.all(Array.from({ length: 150 }, () => call(100)));
+    expect(answers.filter((seconds) => seconds === 0)).toHaveLength(100);
+  });
+
+  it("cost an Outbox no more than sixty questions, and one after which all is refused", async () => {
+    const { clock, call } = world();
+    for (let i = 0; i < 30_000; i++) await call(20_000);
+    expect(clock.asked).toBe(61);
+  });
+
+  it("are each token's own", async () => {
+    const { call } = world();
+    expect([await call(1), await call(1), await call(1, { token: "other" })]).toEqual([0, 60, 0]);
+  });
+
+  it("go uncounted while nobody can count them, and are counted again after", async () => {
+    const { clock, call } = world();
+    const leases = new RateLeases(() => clock.now);
+    let asked = 0;
+    const away = () => {
+      asked++;
+      return Promise.reject(new Error("away"));
+    };
+    for (let i = 0; i < 50; i++) expect(await leases.retryAfter("t", away)).toBe(0);
+    expect(asked).toBe(1);
+    clock.now += 1_000;
+    const none = async (): Promise<Loan> => ({ requests: 0, forMs: 5_000 });
+    expect(await leases.retryAfter("t", none)).toBe(5);
+    expect(await call(1)).toBe(0);
+  });
+});
