@@ -4,7 +4,8 @@
  */
 import * as z from "zod";
 
-const MAX_CURSOR = 1_000;
+/** A link may be part of it. */
+const MAX_CURSOR = 8_000;
 
 /** To a string that a URL takes as it is. */
 export function formatCursor(key: (string | number)[]): string {
