@@ -24,6 +24,13 @@ export async function seed(directory: D1Database, secrets: Secrets, domain: stri
       .prepare(query)
       .bind(...bound)
       .first<T>();
+  // The first, so that the demo's number is not 1: clients' own tests take that for a server of somebody else's.
+  await systemServer({
+    directory,
+    now: () => now,
+    deploymentSecret: secrets.deployment,
+    mailDomain: domain,
+  });
   const accountId =
     (await first<{ id: number }>("SELECT id FROM accounts WHERE id > 0 ORDER BY id"))?.id ??
     (await createAccount(directory, "Demo", now));
@@ -57,12 +64,6 @@ export async function seed(directory: D1Database, secrets: Secrets, domain: stri
     await createDkimKeys(directory, { domainId, state: "active", deploymentSecret: secrets.deployment }, now);
   if (!(await first("SELECT id FROM senders WHERE account_id = ?", accountId)))
     await createSender(directory, { accountId, email: `sender@${domain}`, name: "", confirmed: true }, now);
-  await systemServer({
-    directory,
-    now: () => now,
-    deploymentSecret: secrets.deployment,
-    mailDomain: domain,
-  });
   const { results: keys } = await directory
     .prepare(
       `SELECT selector, dns_record AS record FROM dkim_keys
