@@ -1,9 +1,10 @@
 /** The HTTP API: one door, and the families of routes behind it. */
 
 import type { AuthenticateNeeds } from "./authenticate.ts";
-import { bounceRoutes } from "./bounces.ts";
+import { bounceEndpoints } from "./bounces.ts";
 import { type BulkApiNeeds, bulkEndpoints } from "./bulk.ts";
 import { clickEndpoints } from "./clicks.ts";
+import { confirmRoutes } from "./confirm.ts";
 import { domainEndpoints } from "./domains.ts";
 import { door } from "./door.ts";
 import { emailEndpoints } from "./email.ts";
@@ -21,7 +22,7 @@ import { serverEndpoints } from "./servers.ts";
 import { smtpTokenEndpoints } from "./smtp-tokens.ts";
 import { statsEndpoints } from "./stats.ts";
 import { streamEndpoints } from "./streams.ts";
-import { suppressionRoutes } from "./suppressions.ts";
+import { suppressionEndpoints } from "./suppressions.ts";
 import { templatePushEndpoints } from "./template-push.ts";
 import { templateValidationEndpoints } from "./template-validation.ts";
 import { type TemplatedNeeds, templatedEndpoints } from "./templated.ts";
@@ -52,11 +53,14 @@ export function endpoints(needs: ApiNeeds): Endpoint[] {
     ...smtpTokenEndpoints(needs),
     ...streamEndpoints(needs),
     ...webhookEndpoints(needs),
+    ...suppressionEndpoints(needs),
+    ...bounceEndpoints(needs),
     ...inboundRuleEndpoints(needs),
     ...statsEndpoints(needs),
     ...openEndpoints(needs),
     ...clickEndpoints(needs),
     ...domainEndpoints(needs),
+    ...senderEndpoints(needs),
   ];
 }
 
@@ -64,10 +68,9 @@ export function apiApp(needs: ApiNeeds) {
   const declared = endpoints(needs);
   return door(needs)
     .route("/", messageRoutes(needs))
-    .route("/", bounceRoutes(needs))
-    .route("/", suppressionRoutes(needs))
     .route("/", mount(declared, needs))
     .route("/", referenceRoutes(declared, needs.publicUrl))
+    .route("/", confirmRoutes(needs))
     .route("/", gatewayRoutes(needs))
     .route("/", healthRoutes(needs));
 }

@@ -113,8 +113,3 @@ const UNKNOWN: BounceType = { code: 2048, name: "Unknown", description: "Unable 
 export function bounceTypeOf(type: string): BounceType {
   return BOUNCE_TYPES[type] ?? UNKNOWN;
 }
-
-/** The type's name in the case that the API gives it; undefined when there is no such type. */
-export function bounceTypeNamed(text: string): string | undefined {
-  return Object.keys(BOUNCE_TYPES).find((type) => type.toLowerCase() === text.toLowerCase());
-}

@@ -1,139 +1,277 @@
-/** `/bounces` and `/deliverystats` (§8 of the wire contract). No bounce mail is kept yet, so dumps are empty. */
-import { type Context, Hono } from "hono";
-import type { ServerPolicy } from "../accounts/policy.ts";
+/** `/bounces` and `/deliverystats` (§8 of the wire contract). */
+import * as z from "zod";
 import {
-  type Bounce,
-  type BounceFilter,
   bounceTags,
   countBounces,
   findBounce,
+  type ListedBounce,
   listBounces,
   markActive,
+  storyOf,
 } from "../archive/bounces.ts";
 import { reactivate } from "../suppress/list.ts";
-import { BOUNCE_TYPES, bounceTypeNamed, bounceTypeOf } from "./bounce-types.ts";
-import { apiError, errorResponse, okResponse, type Result, refused } from "./error.ts";
-import { apiPath } from "./path.ts";
-import { dateRange, paging, queryFlag, type RawQuery, readQuery } from "./query.ts";
-import { announce, fromArchive, fromDirectory, type ReadNeeds, serverRoute } from "./read-needs.ts";
+import { dumpText } from "./bounce-dump.ts";
+import { BOUNCE_TYPES, bounceTypeOf } from "./bounce-types.ts";
+import { cursorParameter, formatCursor } from "./cursor.ts";
+import { type Endpoint, serverEndpoint } from "./endpoint.ts";
+import { apiError, type Result } from "./error.ts";
+import {
+  flagParameter,
+  fromDateParameter,
+  pageParameters,
+  textParameter,
+  toDateParameter,
+  wordParameter,
+} from "./query.ts";
+import { announce, fromArchive, fromDirectory, type ReadNeeds } from "./read-needs.ts";
 import { formatTime } from "./time.ts";
 
-const BAD_QUERY = 1000;
 const NOT_FOUND = apiError(1001, "The bounce you requested was not found.");
+const NOT_FOUND_WHEN = { 1001: "There is no such bounce" };
 const CANNOT_ACTIVATE = apiError(1003, "Due to the type of bounce, this address cannot be reactivated.");
 const DEFAULT_STREAM = "outbound";
+const DUMP_KEPT_MS = 30 * 86_400_000;
 
-export function bounceRoutes(needs: ReadNeeds): Hono {
-  const app = new Hono({ getPath: apiPath });
+const family = "Bounces";
+const type = z.enum(Object.keys(BOUNCE_TYPES) as [string, ...string[]]);
+const listed = z.object({
+  RecordType: z.literal("Bounce"),
+  ID: z.int(),
+  Type: type,
+  TypeCode: z.int(),
+  Name: z.string(),
+  Tag: z.string().optional(),
+  MessageID: z.string(),
+  ServerID: z.int(),
+  MessageStream: z.string(),
+  Description: z.string(),
+  Details: z.string(),
+  Email: z.string(),
+  From: z.string(),
+  BouncedAt: z.string(),
+  DumpAvailable: z.boolean(),
+  Inactive: z.boolean(),
+  CanActivate: z.boolean(),
+  Subject: z.string(),
+});
+const shown = listed.extend({ Content: z.string() });
 
-  app.get(
-    "/deliverystats",
-    serverRoute(needs, async ({ serverId }) => {
+export function bounceEndpoints(needs: ReadNeeds): Endpoint[] {
+  return [
+    statsEndpoint(needs),
+    listEndpoint(needs),
+    tagsEndpoint(needs),
+    ...oneEndpoints(needs),
+    activateEndpoint(needs),
+  ];
+}
+
+function statsEndpoint(needs: ReadNeeds): Endpoint {
+  return serverEndpoint(
+    {
+      method: "GET",
+      path: "/deliverystats",
+      family,
+      summary: "Counts the server's bounces by type",
+      scope: "read",
+      response: z.object({
+        InactiveMails: z.int(),
+        Bounces: z.array(
+          z.object({
+            Type: type.optional(),
+            TypeCode: z.int().optional(),
+            Name: z.string(),
+            Count: z.int(),
+          }),
+        ),
+      }),
+    },
+    async ({ policy: { serverId } }) => {
       const types = await fromArchive(countBounces(needs.archive(serverId), serverId));
-      const sum = (of: "count" | "inactive") => types.reduce((n, type) => n + type[of], 0);
+      const sum = (of: "count" | "inactive") => types.reduce((n, each) => n + each[of], 0);
       const order = Object.keys(BOUNCE_TYPES);
       const rows = types
         .sort((a, b) => order.indexOf(a.type) - order.indexOf(b.type))
-        .map(({ type, count }) => {
-          const { code, name } = bounceTypeOf(type);
-          return { Type: type, TypeCode: code, Name: name, Count: count };
+        .map((each) => {
+          const { code, name } = bounceTypeOf(each.type);
+          return { Type: each.type, TypeCode: code, Name: name, Count: each.count };
         });
-      return okResponse({
-        InactiveMails: sum("inactive"),
-        Bounces: [{ Name: "All", Count: sum("count") }, ...rows],
-      });
-    }),
+      const all = { Name: "All", Count: sum("count") };
+      return { ok: { InactiveMails: sum("inactive"), Bounces: [all, ...rows] } };
+    },
   );
-
-  app.get(
-    "/bounces",
-    serverRoute(needs, async ({ serverId }, c) => {
-      const query = readQuery(c.req.url);
-      const page = paging(query, BAD_QUERY);
-      if ("error" in page) return errorResponse(page.error);
-      const filter = bounceFilter(query);
-      if ("error" in filter) return errorResponse(filter.error);
-      const asked = { filter: filter.ok, page: page.ok };
-      const { total, bounces } = await fromArchive(listBounces(needs.archive(serverId), serverId, asked));
-      return okResponse({ TotalCount: total, Bounces: bounces.map(bounceJson) });
-    }),
-  );
-
-  app.get(
-    "/bounces/tags",
-    serverRoute(needs, async ({ serverId }) =>
-      okResponse(await fromArchive(bounceTags(needs.archive(serverId), serverId))),
-    ),
-  );
-
-  app.get(
-    "/bounces/:id",
-    bounceRoute(needs, (bounce) => okResponse({ ...bounceJson(bounce), Content: "" })),
-  );
-  app.get(
-    "/bounces/:id/dump",
-    bounceRoute(needs, () => okResponse({ Body: "" })),
-  );
-  app.put(
-    "/bounces/:id/activate",
-    bounceRoute(needs, (bounce) => activate(needs, bounce)),
-  );
-  return app;
 }
 
-function bounceRoute(needs: ReadNeeds, answer: (bounce: Bounce) => Response | Promise<Response>) {
-  return serverRoute(needs, async ({ serverId }: ServerPolicy, c: Context) => {
-    const id = c.req.param("id") ?? "";
-    if (!/^\d{1,15}$/.test(id)) return errorResponse(NOT_FOUND);
-    const bounce = await fromArchive(findBounce(needs.archive(serverId), serverId, Number(id)));
-    return bounce ? answer(bounce) : errorResponse(NOT_FOUND);
-  });
+function listEndpoint(needs: ReadNeeds): Endpoint {
+  return serverEndpoint(
+    {
+      method: "GET",
+      path: "/bounces",
+      family,
+      summary: "Lists bounces, newest first",
+      scope: "read",
+      query: {
+        schema: z.object({
+          ...pageParameters,
+          cursor: cursorParameter(z.tuple([z.int()])).optional(),
+          type: wordParameter(Object.keys(BOUNCE_TYPES)).optional(),
+          inactive: flagParameter.optional(),
+          emailFilter: textParameter.optional(),
+          tag: textParameter.optional(),
+          messageID: textParameter.optional(),
+          fromdate: fromDateParameter.optional(),
+          todate: toDateParameter.optional(),
+          messagestream: textParameter.default(DEFAULT_STREAM),
+        }),
+        code: 1000,
+      },
+      response: z.object({
+        TotalCount: z.int(),
+        Bounces: z.array(listed),
+        NextCursor: z.string().optional(),
+      }),
+      errors: { 1000: "A parameter is not valid" },
+    },
+    async ({ policy: { serverId }, query }) => {
+      const { count, offset, cursor } = query;
+      const filter = {
+        stream: query.messagestream,
+        type: query.type,
+        inactive: query.inactive,
+        email: query.emailFilter,
+        tag: query.tag,
+        messageId: query.messageID?.toLowerCase(),
+        from: query.fromdate,
+        to: query.todate,
+      };
+      const asked = { filter, page: { count, offset, before: cursor?.[0] } };
+      const { total, bounces } = await fromArchive(listBounces(needs.archive(serverId), serverId, asked));
+      const page = bounces.slice(0, count);
+      const last = bounces.length > count ? page.at(-1) : undefined;
+      return {
+        ok: {
+          TotalCount: total,
+          Bounces: page.map((bounce) => bounceJson(needs, bounce)),
+          ...(last && { NextCursor: formatCursor([last.id]) }),
+        },
+      };
+    },
+  );
+}
+
+function tagsEndpoint(needs: ReadNeeds): Endpoint {
+  return serverEndpoint(
+    {
+      method: "GET",
+      path: "/bounces/tags",
+      family,
+      summary: "Lists the tags of messages that bounced",
+      scope: "read",
+      response: z.array(z.string()),
+    },
+    async ({ policy: { serverId } }) => ({
+      ok: await fromArchive(bounceTags(needs.archive(serverId), serverId)),
+    }),
+  );
+}
+
+function oneEndpoints(needs: ReadNeeds): Endpoint[] {
+  return [
+    serverEndpoint(
+      {
+        method: "GET",
+        path: "/bounces/:id",
+        family,
+        summary: "Shows a bounce",
+        scope: "read",
+        response: shown,
+        errors: NOT_FOUND_WHEN,
+      },
+      async ({ policy, params }) => {
+        const bounce = await bounceOf(needs, policy.serverId, params.id);
+        if ("error" in bounce) return bounce;
+        return { ok: { ...bounceJson(needs, bounce.ok), Content: await contentOf(needs, bounce.ok) } };
+      },
+    ),
+    serverEndpoint(
+      {
+        method: "GET",
+        path: "/bounces/:id/dump",
+        family,
+        summary: "Shows what the other side said; kept for 30 days",
+        scope: "read",
+        response: z.object({ Body: z.string() }),
+        errors: NOT_FOUND_WHEN,
+      },
+      async ({ policy, params }) => {
+        const bounce = await bounceOf(needs, policy.serverId, params.id);
+        return "error" in bounce ? bounce : { ok: { Body: await contentOf(needs, bounce.ok) } };
+      },
+    ),
+  ];
 }
 
 /** The address gets mail again, on the bounce's stream; harmless to repeat, also when it ended half done. */
-async function activate(needs: ReadNeeds, bounce: Bounce): Promise<Response> {
-  if (!canActivate(bounce)) return errorResponse(CANNOT_ACTIVATE);
-  const { serverId, stream, email } = bounce;
-  if (bounce.inactive) {
-    const removed = await fromDirectory(reactivate(needs.directory, serverId, stream, email, needs.now()));
-    // Since the bounce, the recipient has complained or unsubscribed.
-    if (removed === "kept") return errorResponse(CANNOT_ACTIVATE);
-    await announce(needs, serverId, [{ stream, email, removed: true }]);
-    await fromArchive(markActive(needs.archive(serverId), serverId, stream, [email]));
-  }
-  const active = { ...bounceJson({ ...bounce, inactive: false }), Content: "" };
-  return okResponse({ Message: "OK", Bounce: active });
+function activateEndpoint(needs: ReadNeeds): Endpoint {
+  return serverEndpoint(
+    {
+      method: "PUT",
+      path: "/bounces/:id/activate",
+      family,
+      summary: "Lets the stream mail the address again",
+      scope: "full",
+      response: z.object({ Message: z.literal("OK"), Bounce: shown }),
+      errors: {
+        ...NOT_FOUND_WHEN,
+        1003: "The recipient complained or unsubscribed, which is theirs to take back",
+      },
+    },
+    async ({ policy, params }) => {
+      const found = await bounceOf(needs, policy.serverId, params.id);
+      if ("error" in found) return found;
+      const bounce = found.ok;
+      if (!canActivate(bounce)) return { error: CANNOT_ACTIVATE };
+      const { serverId, stream, email } = bounce;
+      if (bounce.inactive) {
+        const removed = await fromDirectory(
+          reactivate(needs.directory, serverId, stream, email, needs.now()),
+        );
+        // Since the bounce, the recipient has complained or unsubscribed.
+        if (removed === "kept") return { error: CANNOT_ACTIVATE };
+        await announce(needs, serverId, [{ stream, email, removed: true }]);
+        await fromArchive(markActive(needs.archive(serverId), serverId, stream, [email]));
+      }
+      const Content = await contentOf(needs, bounce);
+      return {
+        ok: { Message: "OK", Bounce: { ...bounceJson(needs, { ...bounce, inactive: false }), Content } },
+      };
+    },
+  );
 }
 
-function bounceFilter(query: RawQuery): Result<BounceFilter> {
-  const { values } = query;
-  const given = values.get("type");
-  const type = given === undefined ? undefined : bounceTypeNamed(given);
-  if (given !== undefined && type === undefined)
-    return refused(BAD_QUERY, "Parameter 'type' is not a type of bounce.");
-  const inactive = queryFlag(query, "inactive");
-  if (inactive === "invalid") return refused(BAD_QUERY, "Parameter 'inactive' must be true or false.");
-  const dates = dateRange(query, BAD_QUERY);
-  if ("error" in dates) return dates;
-  return {
-    ok: {
-      ...dates.ok,
-      stream: values.get("messagestream") ?? DEFAULT_STREAM,
-      type,
-      inactive,
-      email: values.get("emailfilter"),
-      tag: values.get("tag"),
-      messageId: values.get("messageid")?.toLowerCase(),
-    },
-  };
+async function bounceOf(needs: ReadNeeds, serverId: number, id = ""): Promise<Result<ListedBounce>> {
+  if (!/^\d{1,15}$/.test(id)) return { error: NOT_FOUND };
+  const bounce = await fromArchive(findBounce(needs.archive(serverId), serverId, Number(id)));
+  return bounce ? { ok: bounce } : { error: NOT_FOUND };
+}
+
+/** "" when nothing is kept. */
+async function contentOf(needs: ReadNeeds, bounce: ListedBounce): Promise<string> {
+  if (!hasDump(needs, bounce)) return "";
+  const story = await fromArchive(storyOf(needs.archive(bounce.serverId), bounce));
+  return story ? dumpText(story) : "";
+}
+
+function hasDump({ now }: ReadNeeds, { hasStory, bouncedAt }: ListedBounce): boolean {
+  return hasStory && now() - bouncedAt < DUMP_KEPT_MS;
 }
 
 /** All but a complaint: what the recipient said themselves is not ours to take back. */
-function canActivate({ type }: Bounce): boolean {
-  return type !== "SpamComplaint";
+function canActivate({ type: given }: ListedBounce): boolean {
+  return given !== "SpamComplaint";
 }
 
-function bounceJson(bounce: Bounce) {
+function bounceJson(needs: ReadNeeds, bounce: ListedBounce): z.infer<typeof listed> {
   const { code, name, description } = bounceTypeOf(bounce.type);
   return {
     RecordType: "Bounce",
@@ -150,7 +288,7 @@ function bounceJson(bounce: Bounce) {
     Email: bounce.email,
     From: bounce.fromEmail,
     BouncedAt: formatTime(bounce.bouncedAt),
-    DumpAvailable: false,
+    DumpAvailable: hasDump(needs, bounce),
     Inactive: bounce.inactive,
     CanActivate: canActivate(bounce),
     Subject: bounce.subject,

@@ -1,10 +1,20 @@
 /** Reads bounces from the archive, and notes of them that their address is active again. */
-import { and, desc, eq, gte, isNotNull, lte, type SQL, sql } from "drizzle-orm";
+import { and, desc, eq, getTableColumns, gte, isNotNull, lt, lte, type SQL, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
-import { bounces } from "../schema/archive.ts";
-import type { Page } from "./read.ts";
+import type { RecipientRecord } from "../mail/record.ts";
+import { bounces, recipients } from "../schema/archive.ts";
 
 export type Bounce = typeof bounces.$inferSelect;
+
+/** With whether its recipient's story is still there, which tells how the bounce came about. */
+export type ListedBounce = Bounce & { hasStory: boolean };
+
+export interface BouncePage {
+  count: number;
+  offset: number;
+  /** The number of the last one seen; `offset` is then ignored. */
+  before?: number;
+}
 
 /** What is absent does not filter. */
 export interface BounceFilter {
@@ -24,18 +34,53 @@ export interface BounceFilter {
 /** More tags than this no list could show. */
 const MAX_TAGS = 1_000;
 
+/** Newest first; one more than `count`, where there is one. */
 export async function listBounces(
   archive: D1Database,
   serverId: number,
-  { filter, page }: { filter: BounceFilter; page: Page },
-): Promise<{ total: number; bounces: Bounce[] }> {
+  { filter, page }: { filter: BounceFilter; page: BouncePage },
+): Promise<{ total: number; bounces: ListedBounce[] }> {
   const db = drizzle(archive);
   const where = condition(serverId, filter);
+  const { count, offset, before } = page;
   const [rows, [counted]] = await db.batch([
-    db.select().from(bounces).where(where).orderBy(desc(bounces.id)).limit(page.count).offset(page.offset),
+    db
+      .select({ ...getTableColumns(bounces), hasStory: HAS_STORY })
+      .from(bounces)
+      .where(and(where, before === undefined ? undefined : lt(bounces.id, before)))
+      .orderBy(desc(bounces.id))
+      .limit(count + 1)
+      .offset(before === undefined ? offset : 0),
     db.select({ total: sql<number>`count(*)` }).from(bounces).where(where),
   ]);
-  return { total: counted?.total ?? 0, bounces: rows };
+  return { total: counted?.total ?? 0, bounces: rows.map(withFlag) };
+}
+
+/** Qualified by hand: in a selection drizzle names the columns of one table without it. */
+const HAS_STORY = sql<number>`exists (select 1 from ${recipients} as story where story.server_id = bounces.server_id
+  and story.email = bounces.email and story.message_id = bounces.message_id)`;
+
+function withFlag<T extends { hasStory: number }>(row: T): Omit<T, "hasStory"> & { hasStory: boolean } {
+  return { ...row, hasStory: row.hasStory === 1 };
+}
+
+/** What was tried for the bounce's recipient, and what was answered; undefined when nobody has it any more. */
+export async function storyOf(
+  archive: D1Database,
+  { serverId, email, messageId }: Bounce,
+): Promise<RecipientRecord | undefined> {
+  const row = await drizzle(archive)
+    .select({ record: recipients.record })
+    .from(recipients)
+    .where(
+      and(
+        eq(recipients.serverId, serverId),
+        eq(recipients.email, email),
+        eq(recipients.messageId, messageId),
+      ),
+    )
+    .get();
+  return row?.record;
 }
 
 function condition(serverId: number, filter: BounceFilter): SQL | undefined {
@@ -57,12 +102,13 @@ export async function findBounce(
   archive: D1Database,
   serverId: number,
   id: number,
-): Promise<Bounce | undefined> {
-  return drizzle(archive)
-    .select()
+): Promise<ListedBounce | undefined> {
+  const row = await drizzle(archive)
+    .select({ ...getTableColumns(bounces), hasStory: HAS_STORY })
     .from(bounces)
     .where(and(eq(bounces.serverId, serverId), eq(bounces.id, id)))
     .get();
+  return row && withFlag(row);
 }
 
 export function bouncesOfMessage(

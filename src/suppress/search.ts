@@ -1,5 +1,5 @@
 /** Whom a stream does not mail, as people look at it. */
-import { and, desc, eq, gte, isNull, lte, sql } from "drizzle-orm";
+import { and, asc, eq, gt, gte, isNull, lte, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import { suppressions } from "../schema/directory.ts";
 
@@ -17,15 +17,12 @@ export interface SuppressionFilter {
   to?: number;
 }
 
-/** The answer has no pages (§7 of the wire contract), and D1 and a Worker's memory have their limits. */
-const MAX_ROWS = 100_000;
-
-/** Newest first. */
+/** In the order of addresses, which is the key's: any page is found as quickly as the first. `after` is the last one seen. */
 export function listSuppressions(
   directory: D1Database,
-  serverId: number,
-  stream: string,
+  { serverId, stream }: { serverId: number; stream: string },
   { reason, origin, emails, from, to }: SuppressionFilter,
+  { after = "", limit }: { after?: string; limit: number },
 ): Promise<Suppression[]> {
   const listed = emails && JSON.stringify(emails.map((email) => email.toLowerCase()));
   return drizzle(directory)
@@ -40,6 +37,7 @@ export function listSuppressions(
       and(
         eq(suppressions.serverId, serverId),
         eq(suppressions.stream, stream),
+        gt(suppressions.email, after),
         isNull(suppressions.removedAt),
         reason === undefined ? undefined : eq(suppressions.reason, reason),
         origin === undefined ? undefined : eq(suppressions.origin, origin),
@@ -50,6 +48,6 @@ export function listSuppressions(
         to === undefined ? undefined : lte(suppressions.createdAt, to),
       ),
     )
-    .orderBy(desc(suppressions.createdAt), suppressions.email)
-    .limit(MAX_ROWS);
+    .orderBy(asc(suppressions.email))
+    .limit(limit);
 }

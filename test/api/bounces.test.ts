@@ -63,7 +63,7 @@ describe("GET /bounces", () => {
           Email: "a@x.example",
           From: "sender@example.com",
           BouncedAt: "2026-02-17T07:00:01.0000000-05:00",
-          DumpAvailable: false,
+          DumpAvailable: true,
           Inactive: true,
           CanActivate: true,
           Subject: "Hello",
@@ -105,6 +105,20 @@ describe("GET /bounces", () => {
     expect(json.TotalCount).toBe(query.includes("count") ? 3 : subjects.length);
   });
 
+  it("goes on with a cursor where a page ended", async () => {
+    await note(
+      ...["a", "b", "c"].map((name) => message([hardBounced(`${name}@x.example`)], { subject: name })),
+    );
+    const subjects = ({ Bounces }: { Bounces: { Subject: string }[] }) =>
+      Bounces.map((b) => b.Subject).join("");
+    const first = (await get("/bounces?count=2")).json;
+    expect([subjects(first), first.TotalCount]).toEqual(["cb", 3]);
+    await note(message([hardBounced("d@x.example")], { subject: "d" }));
+    const second = (await get(`/bounces?count=2&offset=9999&cursor=${first.NextCursor}`)).json;
+    expect([subjects(second), second.TotalCount]).toEqual(["a", 4]);
+    expect(second).not.toHaveProperty("NextCursor");
+  });
+
   it("filters by message, in any case", async () => {
     const [one, two] = [message([hardBounced("a@x.example")]), message([hardBounced("b@x.example")])];
     await note(one, two);
@@ -123,6 +137,7 @@ describe("GET /bounces", () => {
     "inactive=perhaps",
     "fromdate=yesterday",
     "todate=2026-13-01",
+    "cursor=x",
   ])("refuses %s with 1000", async (query) => {
     expect(await get(`/bounces?${query}`)).toMatchObject({
       status: 422,
@@ -133,11 +148,45 @@ describe("GET /bounces", () => {
 });
 
 describe("GET /bounces/:id", () => {
-  it("shows one, with content; its dump is empty", async () => {
-    await note(message([hardBounced("a@x.example")]));
+  it("shows one, with what the other side said as its content and dump", async () => {
+    const one = hardBounced("a@x.example");
+    const [only1] = one.attempts;
+    const rcpt = {
+      at: NOON,
+      command: "RCPT TO:<a@x.example>",
+      reply: { code: 550, enhanced: "5.1.1", text: "no such user" },
+    };
+    if (only1) only1.transcript = [rcpt];
+    await note(message([one]));
     const listed = await only();
-    expect((await get(`/bounces/${listed.ID}`)).json).toEqual({ ...listed, Content: "" });
-    expect((await get(`/bounces/${listed.ID}/dump`)).json).toEqual({ Body: "" });
+    const text = [
+      "Recipient: a@x.example",
+      "Result: bounced (no such user)",
+      "",
+      "Attempt 1 at 2026-02-17T12:00:01.000Z by gateway to mx.example (192.0.2.1) with TLSv1.3 TLS_AES_256_GCM_SHA384",
+      "> RCPT TO:<a@x.example>",
+      "< 550 5.1.1 no such user",
+      "bounced: 550 5.1.1 no such user",
+      "",
+    ].join("\n");
+    expect((await get(`/bounces/${listed.ID}`)).json).toEqual({ ...listed, Content: text });
+    expect((await get(`/bounces/${listed.ID}/dump`)).json).toEqual({ Body: text });
+    expect((await activate(listed.ID)).json.Bounce).toEqual({ ...listed, Inactive: false, Content: text });
+  });
+
+  it("has no dump after 30 days, or when the recipient's story is gone", async () => {
+    const DAY_MS = 86_400_000;
+    await note(
+      message([hardBounced("old@x.example", NOON - 30 * DAY_MS)]),
+      message([hardBounced("b@x.example")]),
+    );
+    await reading.db.archive.prepare("DELETE FROM recipients WHERE email = 'b@x.example'").run();
+    const { Bounces } = (await get("/bounces")).json;
+    expect(Bounces).toHaveLength(2);
+    for (const { ID, DumpAvailable } of Bounces) {
+      expect(DumpAvailable).toBe(false);
+      expect((await get(`/bounces/${ID}/dump`)).json).toEqual({ Body: "" });
+    }
   });
 
   it.each(["GET /bounces/:id", "GET /bounces/:id/dump", "PUT /bounces/:id/activate"])(
@@ -165,7 +214,7 @@ describe("PUT /bounces/:id/activate", () => {
     expect(status).toBe(200);
     expect(json).toMatchObject({
       Message: "OK",
-      Bounce: { ID, Inactive: false, CanActivate: true, Content: "" },
+      Bounce: { ID, Inactive: false, CanActivate: true },
     });
     expect(await suppressed()).toHaveLength(1);
     expect(reading.announced).toEqual([{ serverId: 1, stream: "outbound", email: Email, removed: true }]);

@@ -3,11 +3,12 @@ import type { Hono } from "hono";
 import { createAccount, createServer, createToken } from "../../src/accounts/create.ts";
 import { loadPolicy, type ServerPolicy } from "../../src/accounts/policy.ts";
 import { hashToken, serverIdOf } from "../../src/accounts/token.ts";
-import { bounceRoutes } from "../../src/api/bounces.ts";
+import { bounceEndpoints } from "../../src/api/bounces.ts";
 import { door } from "../../src/api/door.ts";
+import { mount } from "../../src/api/endpoint.ts";
 import { messageRoutes } from "../../src/api/messages.ts";
 import type { Held, ReadNeeds } from "../../src/api/read-needs.ts";
-import { suppressionRoutes } from "../../src/api/suppressions.ts";
+import { suppressionEndpoints } from "../../src/api/suppressions.ts";
 import { type Databases, NOON, openDatabases } from "../archive/databases.ts";
 
 /** As D1 fails when it is away. */
@@ -71,7 +72,9 @@ export async function openReading(): Promise<Reading> {
       reading.logged.length = 0;
       Object.assign(reading.away, { archive: false, directory: false, outboxes: false });
       await db.archive.batch(
-        ["messages", "recipients", "bounces"].map((table) => db.archive.prepare(`DELETE FROM ${table}`)),
+        ["search", "message_counts", "messages", "recipients", "bounces"].map((table) =>
+          db.archive.prepare(`DELETE FROM ${table}`),
+        ),
       );
       await db.directory.prepare("DELETE FROM suppressions").run();
     },
@@ -117,8 +120,9 @@ export async function openReading(): Promise<Reading> {
     newId: () => crypto.randomUUID(),
     log: (event, f) => reading.logged.push({ event, ...f }),
   });
-  for (const routes of [messageRoutes(needs), bounceRoutes(needs), suppressionRoutes(needs)])
-    app.route("/", routes);
+  const declared = [...bounceEndpoints(needs), ...suppressionEndpoints(needs)];
+  const noAccounts = { ...needs, authenticateAccount: async () => undefined };
+  for (const routes of [messageRoutes(needs), mount(declared, noAccounts)]) app.route("/", routes);
   reading.app = app as unknown as Hono;
   return reading;
 }

@@ -141,10 +141,10 @@ describe("deleting suppressions", () => {
 
 describe("the dump", () => {
   it.each<[string, string[]]>([
-    ["", ["angry", "left", "bounced"]],
+    ["", ["angry", "bounced", "left"]],
     ["?SuppressionReason=SpamComplaint", ["angry"]],
     ["?suppressionreason=hardbounce", ["bounced"]],
-    ["?Origin=Recipient", ["angry", "left", "bounced"]],
+    ["?Origin=Recipient", ["angry", "bounced", "left"]],
     ["?Origin=Customer", []],
     ["?EmailAddress=Left@X.example", ["left"]],
     ["?emailaddress=invalid", []],
@@ -152,7 +152,7 @@ describe("the dump", () => {
     ["?EmailAddress=left@x.example&SuppressionReason=HardBounce", []],
     ["?fromdate=2026-02-18", ["angry", "left"]],
     ["?todate=2026-02-18&fromdate=2026-02-18", ["left"]],
-    ["?count=1&offset=5", ["angry", "left", "bounced"]],
+    ["?count=1&offset=5", ["angry", "bounced", "left"]],
   ])("filters by %s", async (query, names) => {
     const day = 86_400_000;
     await seed("bounced@x.example", "HardBounce");

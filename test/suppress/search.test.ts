@@ -3,20 +3,20 @@ import { reactivate, suppress } from "../../src/suppress/list.ts";
 import { listSuppressions, type SuppressionFilter } from "../../src/suppress/search.ts";
 import { type Databases, NOON, openDatabases } from "../archive/databases.ts";
 
+const ON = { serverId: 1, stream: "outbound" };
 let db: Databases;
 beforeAll(async () => {
   db = await openDatabases();
-  const on = { serverId: 1, stream: "outbound" };
   await suppress(
     db.directory,
     [
-      { ...on, email: "bounced@x.example", reason: "HardBounce", origin: "Recipient", since: NOON },
-      { ...on, email: "manual@x.example", reason: "ManualSuppression", origin: "Customer", since: NOON + 1 },
-      { ...on, email: "left@x.example", reason: "ManualSuppression", origin: "Recipient", since: NOON + 2 },
-      { ...on, email: "angry@x.example", reason: "SpamComplaint", origin: "Recipient", since: NOON + 3 },
-      { ...on, email: "gone@x.example", reason: "HardBounce", origin: "Recipient", since: NOON + 4 },
-      { ...on, stream: "news", email: "n@x.example", reason: "HardBounce", origin: "Recipient", since: NOON },
-      { ...on, serverId: 2, email: "o@x.example", reason: "HardBounce", origin: "Recipient", since: NOON },
+      { ...ON, email: "bounced@x.example", reason: "HardBounce", origin: "Recipient", since: NOON },
+      { ...ON, email: "manual@x.example", reason: "ManualSuppression", origin: "Customer", since: NOON + 1 },
+      { ...ON, email: "left@x.example", reason: "ManualSuppression", origin: "Recipient", since: NOON + 2 },
+      { ...ON, email: "angry@x.example", reason: "SpamComplaint", origin: "Recipient", since: NOON + 3 },
+      { ...ON, email: "gone@x.example", reason: "HardBounce", origin: "Recipient", since: NOON + 4 },
+      { ...ON, stream: "news", email: "n@x.example", reason: "HardBounce", origin: "Recipient", since: NOON },
+      { ...ON, serverId: 2, email: "o@x.example", reason: "HardBounce", origin: "Recipient", since: NOON },
     ],
     NOON + 10,
   );
@@ -26,9 +26,9 @@ afterAll(() => db.dispose());
 
 describe("listing suppressions", () => {
   it.each<[string, SuppressionFilter, string[]]>([
-    ["nothing", {}, ["angry", "left", "manual", "bounced"]],
+    ["nothing", {}, ["angry", "bounced", "left", "manual"]],
     ["reason", { reason: "ManualSuppression" }, ["left", "manual"]],
-    ["origin", { origin: "Recipient" }, ["angry", "left", "bounced"]],
+    ["origin", { origin: "Recipient" }, ["angry", "bounced", "left"]],
     ["both", { reason: "ManualSuppression", origin: "Recipient" }, ["left"]],
     ["address in any case", { emails: ["Manual@X.example"] }, ["manual"]],
     ["several addresses", { emails: ["left@x.example", "angry@x.example"] }, ["angry", "left"]],
@@ -36,9 +36,17 @@ describe("listing suppressions", () => {
     ["part of an address", { emails: ["manual"] }, []],
     ["one that was removed", { emails: ["gone@x.example"] }, []],
     ["from a time on", { from: NOON + 2 }, ["angry", "left"]],
-    ["up to a time", { to: NOON + 1 }, ["manual", "bounced"]],
+    ["up to a time", { to: NOON + 1 }, ["bounced", "manual"]],
   ])("by %s", async (_what, filter, names) => {
-    const found = await listSuppressions(db.directory, 1, "outbound", filter);
+    const found = await listSuppressions(db.directory, ON, filter, { limit: 10 });
     expect(found.map((s) => s.email)).toEqual(names.map((name) => `${name}@x.example`));
+  });
+
+  it("goes on behind the last one seen", async () => {
+    const page = async (after?: string) =>
+      (await listSuppressions(db.directory, ON, {}, { after, limit: 3 })).map((s) => s.email);
+    expect(await page()).toEqual(["angry@x.example", "bounced@x.example", "left@x.example"]);
+    expect(await page("left@x.example")).toEqual(["manual@x.example"]);
+    expect(await page("manual@x.example")).toEqual([]);
   });
 });
