@@ -5,6 +5,7 @@ import { createAccount, createServer } from "../../src/accounts/create.ts";
 import { decodeFrames } from "../../src/mail/frame.ts";
 import { formatReturnPath, returnPathKey } from "../../src/mail/return-path.ts";
 import { type EmailRoutingNeeds, receiveRouted } from "../../src/receive/email-routing.ts";
+import { ownDomains } from "../../src/receive/own-address.ts";
 import { type Databases, openDatabases } from "../archive/databases.ts";
 
 let db: Databases;
@@ -89,6 +90,19 @@ describe("mail by Email Routing", () => {
   it("for anybody else is refused", async () => {
     for (const to of ["nobody@inbound.mail.example", "b-00@bounces.mail.example", "x@elsewhere.example"])
       expect(await arrive(to)).toEqual(["550 5.1.1 no such address here"]);
+  });
+
+  it("for a server's own inbound domain is stored, until the server is deleted", async () => {
+    const accountId = await createAccount(db.directory, "b", 1);
+    const settings = { accountId, name: "s", inboundDomain: "in.customer.example" };
+    const { id, inboundHash } = await createServer(db.directory, settings, 1);
+    const addresses = ["Anybody@In.Customer.example", `${inboundHash}@inbound.mail.example`];
+    for (const to of addresses) expect(await arrive(to)).toEqual([]);
+    expect((await ownDomains(needs)).inbound).toEqual(["inbound.mail.example", "in.customer.example"]);
+    await db.directory.prepare("UPDATE servers SET deleted_at = 2 WHERE id = ?").bind(id).run();
+    for (const to of addresses) expect(await arrive(to)).toEqual(["550 5.1.1 no such address here"]);
+    expect((await ownDomains(needs)).inbound).toEqual(["inbound.mail.example"]);
+    expect(await arrive("a@sub.in.customer.example")).toEqual(["550 5.1.1 no such address here"]);
   });
 
   it("is not taken while R2 does not have it", async () => {
