@@ -13,6 +13,7 @@ import { PolicyCache } from "./accounts/policy-cache.ts";
 import { type Loan, RateLeases } from "./accounts/rate-limit.ts";
 import { openKeys } from "./accounts/signing-keys.ts";
 import { checkLogin } from "./accounts/smtp-tokens.ts";
+import { type SystemMessage, sendSystemMessage } from "./accounts/system-message.ts";
 import { StoredTemplateCache } from "./accounts/template-cache.ts";
 import { loadTemplate } from "./accounts/templates.ts";
 import { accountOfToken, serverIdOf } from "./accounts/token.ts";
@@ -27,6 +28,7 @@ import { sandboxTransport } from "./deliver/transport/sandbox.ts";
 import { type SmarthostConfig, smarthostTransport } from "./deliver/transport/smarthost.ts";
 import type { AuthAnswer } from "./mail/ingress.ts";
 import type { DeliveryJob } from "./mail/job.ts";
+import type { Submission } from "./mail/message.ts";
 import { parseMessageId, parseShardName, type Region, shardName } from "./mail/message-id.ts";
 import { formatReturnPath, returnPathKey } from "./mail/return-path.ts";
 import { regionOf, shardsFor } from "./mail/shards.ts";
@@ -169,6 +171,20 @@ function bulkOf(env: Env, serverId: number) {
   return env.BULK.get(env.BULK.idFromName(String(serverId)));
 }
 
+/** From the deployment itself. */
+export function systemMessage(env: Env, message: SystemMessage): Promise<"accepted" | "inactive"> {
+  const gate = acceptNeeds(env);
+  const needs = {
+    directory: env.DIRECTORY,
+    now: Date.now,
+    deploymentSecret: env.EDGEPOST_SECRET,
+    mailDomain: env.MAIL_DOMAIN,
+    accept: (policy: ServerPolicy, submissions: Submission[]) =>
+      accept(policy, submissions, { region: "local" }, gate),
+  };
+  return sendSystemMessage(needs, message);
+}
+
 let policies: PolicyCache | undefined;
 
 /** Policies as this isolate knows them, from the Outbox nearest to the caller, or the next when that one fails. */
@@ -292,6 +308,7 @@ export function apiNeeds(env: Env): ApiNeeds {
     async accountChanged(accountId) {
       for (const serverId of await serversOf(env, accountId)) await policyChanged(env, serverId);
     },
+    sendSystemMessage: (message) => systemMessage(env, message),
     authenticateAccount: (token) => accountOfToken(env.DIRECTORY, token),
     deploymentSecret: env.EDGEPOST_SECRET,
     publicUrl: env.PUBLIC_URL,

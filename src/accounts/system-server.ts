@@ -4,7 +4,6 @@
  */
 import { and, eq, isNull } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
-import type { Submission } from "../mail/message.ts";
 import { accounts, servers } from "../schema/directory.ts";
 import { createServer } from "./create.ts";
 import { insertKeys, newDkimKeys } from "./dkim-keys.ts";
@@ -12,20 +11,13 @@ import { type Domain, findDomainByName } from "./domains.ts";
 
 /** Accounts that people have are counted from 1. */
 const ACCOUNT_ID = 0;
-const NAME = "Edgepost";
+export const NAME = "Edgepost";
 
 export interface SystemServerNeeds {
   directory: D1Database;
   now(): number;
   deploymentSecret: string;
   mailDomain: string;
-}
-
-export interface SystemMessage {
-  to: string;
-  subject: string;
-  text: string;
-  html: string;
 }
 
 /** Its number. What is there already stays, whoever made it. */
@@ -38,27 +30,6 @@ export async function systemServer(needs: SystemServerNeeds): Promise<number> {
 /** With the keys whose records the deployment is to publish. */
 export function systemDomain({ directory, mailDomain }: SystemServerNeeds): Promise<Domain | undefined> {
   return findDomainByName(directory, ACCOUNT_ID, mailDomain);
-}
-
-/** A message from the deployment itself; it wants no answer, and no machine's either (RFC 3834 §5). */
-export function systemSubmission({ to, subject, text, html }: SystemMessage, mailDomain: string): Submission {
-  return {
-    from: { email: `no-reply@${mailDomain}`, name: NAME },
-    to: [{ email: to, name: "" }],
-    cc: [],
-    bcc: [],
-    replyTo: [],
-    subject,
-    textBody: text,
-    htmlBody: html,
-    tag: "",
-    headers: [{ name: "Auto-Submitted", value: "auto-generated" }],
-    metadata: {},
-    attachments: [],
-    trackOpens: false,
-    trackLinks: "None",
-    stream: "outbound",
-  };
 }
 
 async function findServer(directory: D1Database): Promise<number | undefined> {

@@ -17,6 +17,7 @@ import { openEndpoints } from "./opens.ts";
 import type { ReadNeeds } from "./read-needs.ts";
 import { referenceRoutes } from "./reference.ts";
 import type { RequestIdNeeds } from "./request-id.ts";
+import { type SenderNeeds, senderEndpoints } from "./senders.ts";
 import { serverTokenEndpoints } from "./server-tokens.ts";
 import { serverEndpoints } from "./servers.ts";
 import { smtpTokenEndpoints } from "./smtp-tokens.ts";
@@ -33,6 +34,7 @@ export type ApiNeeds = TemplatedNeeds &
   BulkApiNeeds &
   TemplateNeeds &
   ReadNeeds &
+  SenderNeeds &
   WebhookNeeds &
   AuthenticateNeeds &
   GatewayNeeds &
