@@ -1,10 +1,11 @@
 /**
  * Which messages a search asks for: once as a condition on the archive's rows, once as a predicate on records that the archive
- * does not have yet. Both must agree, or a message would come and go as it is archived.
+ * does not have yet. Both must agree, and both with what the index finds (search.ts), or a message would come and go as it is archived.
  */
 import { and, eq, gte, lt, type SQL, sql } from "drizzle-orm";
 import type { MessageRecord } from "../mail/record.ts";
 import { messages, recipients } from "../schema/archive.ts";
+import { partOfWords, piecesOf, subjectWords } from "./search.ts";
 
 /** Addresses in lower case; what is absent does not filter. */
 export interface MessageFilter {
@@ -17,7 +18,7 @@ export interface MessageFilter {
   /** Milliseconds since the epoch, both inclusive. */
   from?: number;
   to?: number;
-  /** Contained in the subject; ASCII letters in any case, as SQLite's lower() has it. */
+  /** Each of its words is in the subject, or part of a word there; case and what stands between words do not count. */
   subject?: string;
   /** The exact value of one key. */
   metadata?: { key: string; value: string };
@@ -27,15 +28,9 @@ export function isQueued(record: Pick<MessageRecord, "recipients">): boolean {
   return record.recipients.some((r) => r.state === "waiting" && r.attempts.length === 0);
 }
 
-/**
- * The archive's side of isQueued: a record's version is 0 exactly while it waits and nothing was tried. The join is `cross` for
- * its order: SQLite would else go through all recipients of the server for each message.
- */
-export const QUEUED: SQL = sql`exists (
-  select 1 from json_each(${messages.summary}, '$.recipients') as listed
-  cross join ${recipients} on ${recipients.serverId} = ${messages.serverId} and ${recipients.email} = listed.value
-    and ${recipients.messageId} = ${messages.id}
-  where ${recipients.version} = 0)`;
+/** The archive's side of isQueued: a record's version is 0 exactly while it waits and nothing was tried. */
+export const QUEUED: SQL = sql`exists (select 1 from ${recipients} where ${recipients.serverId} = ${messages.serverId}
+  and ${recipients.messageId} = ${messages.id} and ${recipients.version} = 0)`;
 
 export function matches(record: MessageRecord, filter: MessageFilter): boolean {
   const { recipient, fromEmail, tag, queued, from, to, subject, metadata } = filter;
@@ -48,35 +43,40 @@ export function matches(record: MessageRecord, filter: MessageFilter): boolean {
     (queued === undefined || isQueued(record) === queued) &&
     (from === undefined || record.receivedAt >= from) &&
     (to === undefined || record.receivedAt <= to) &&
-    (subject === undefined || lowerAscii(record.subject).includes(lowerAscii(subject))) &&
+    (subject === undefined || isSubjectOf(record, subject)) &&
     (metadata === undefined ||
       (Object.hasOwn(summary.metadata, metadata.key) && summary.metadata[metadata.key] === metadata.value))
   );
 }
 
+function isSubjectOf(record: MessageRecord, search: string): boolean {
+  const pieces = piecesOf(search);
+  const words = subjectWords(record.subject);
+  return pieces.length > 0 && pieces.every((piece) => words.includes(partOfWords(piece)));
+}
+
+/** All but whether it is queued, on a row of messages. */
 export function condition(serverId: number, filter: MessageFilter): SQL | undefined {
-  const { recipient, fromEmail, tag, queued, from, to, subject, metadata } = filter;
-  // Ids begin with their time, so a range of time is a range of the key.
-  const fromId = from === undefined ? undefined : firstIdOf(from);
-  const endId = to === undefined ? undefined : firstIdOf(to + 1);
+  const { recipient, fromEmail, tag, from, to, subject, metadata } = filter;
+  const pieces = subject === undefined ? [] : piecesOf(subject);
   return and(
     eq(messages.serverId, serverId),
-    fromId === undefined ? undefined : gte(messages.id, fromId),
-    endId === undefined ? undefined : lt(messages.id, endId),
+    // Ids begin with their time, so a range of time is a range of the key.
+    from === undefined ? undefined : gte(messages.id, firstIdOf(from)),
+    to === undefined ? undefined : lt(messages.id, firstIdOf(to + 1)),
     eq(messages.stream, filter.stream),
     recipient === undefined
       ? undefined
-      : sql`${messages.id} in (select ${recipients.messageId} from ${recipients} where ${and(
-          eq(recipients.serverId, serverId),
-          eq(recipients.email, recipient),
-          fromId === undefined ? undefined : gte(recipients.messageId, fromId),
-          endId === undefined ? undefined : lt(recipients.messageId, endId),
-        )})`,
+      : sql`exists (select 1 from ${recipients} where ${recipients.serverId} = ${serverId}
+          and ${recipients.email} = ${recipient} and ${recipients.messageId} = ${messages.id})`,
     fromEmail === undefined ? undefined : eq(messages.fromEmail, fromEmail),
     tag === undefined ? undefined : eq(messages.tag, tag),
-    queued === undefined ? undefined : queued ? QUEUED : sql`not ${QUEUED}`,
     // Not LIKE: D1 takes patterns of 50 bytes at most.
-    subject === undefined ? undefined : sql`instr(lower(${messages.subject}), lower(${subject})) > 0`,
+    pieces.length === 0
+      ? undefined
+      : sql`not exists (select 1 from json_each(${JSON.stringify(pieces.map(partOfWords))}) as part
+          where instr(${messages.words}, part.value) = 0)`,
+    subject !== undefined && pieces.length === 0 ? sql`false` : undefined,
     metadata === undefined
       ? undefined
       : sql`exists (select 1 from json_each(${messages.summary}, '$.metadata') as pair
@@ -92,8 +92,4 @@ function firstIdOf(time: number): string {
     .toString(16)
     .padStart(12, "0");
   return `${hex.slice(0, 8)}-${hex.slice(8)}`;
-}
-
-function lowerAscii(text: string): string {
-  return text.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
 }

@@ -2,15 +2,29 @@
  * Reads messages from the archive, and lists them together with those that it does not have yet. Keys begin with the server
  * and ids sort by time: nothing here can see another server's rows.
  */
-import { and, eq, sql } from "drizzle-orm";
+import { and, eq, type SQL, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
+import { SQLiteAsyncDialect } from "drizzle-orm/sqlite-core";
 import type { MessageRecord, MessageSummary } from "../mail/record.ts";
 import { messages, recipients } from "../schema/archive.ts";
-import { condition, isQueued, type MessageFilter, matches, QUEUED } from "./filter.ts";
+import { isQueued, type MessageFilter, matches, QUEUED } from "./filter.ts";
+import { found, howMany, type Search, withParts } from "./find.ts";
+import { idPrefixOf, LAST_PLACE, lowestKey } from "./search.ts";
+
+/** Where a page ended: the key of its last message, as text, and its id. */
+export interface Place {
+  key: string;
+  id: string;
+}
 
 export interface Page {
   count: number;
   offset: number;
+}
+
+export interface MessagePage extends Page {
+  /** Then `offset` has no meaning. */
+  after?: Place;
 }
 
 /** What a list shows of a message. */
@@ -18,9 +32,11 @@ export interface ListedMessage extends Omit<MessageRecord, "recipients"> {
   queued: boolean;
 }
 
-/** As SQLite gives a row of a query that is not drizzle's own; all but the id are null for what is not archived. */
+/** As SQLite gives a row of a query that is not drizzle's own; what is not archived has only its place and its id. */
 interface ListedRow {
-  id: string;
+  key: string;
+  pending: string | null;
+  id: string | null;
   stream: string;
   received_at: number;
   subject: string;
@@ -32,43 +48,85 @@ interface ListedRow {
   queued: number;
 }
 
+const dialect = new SQLiteAsyncDialect();
+
 /**
- * A page of the server's messages, newest first, and how many there are in all. `pending` is what the archive has not, or
- * has an older version of, and must be read before this is called: then a message that is archived in between is still
- * listed, and once. SQLite merges the two by id, so that only the page travels.
+ * A page of the server's messages, newest first, how many there are in all, and where the page ended if there are more. `pending` is
+ * what the archive has not, or has an older version of, and must be read before this is called: then a message that is archived
+ * in between is still listed, and once. SQLite merges the two by their keys, so that only the page travels.
  */
 export async function listMessages(
   archive: D1Database,
   serverId: number,
-  query: { filter: MessageFilter; page: Page; pending: MessageRecord[] },
-): Promise<{ total: number; messages: ListedMessage[] }> {
+  query: { filter: MessageFilter; page: MessagePage; pending: MessageRecord[] },
+): Promise<{ total: number; messages: ListedMessage[]; next?: Place }> {
   const { filter, page } = query;
+  const { after } = page;
   const pending = new Map(query.pending.map((record) => [record.id, record]));
-  const found = [...pending.values()].filter((record) => matches(record, filter));
-  const ids = (records: Iterable<MessageRecord>) => JSON.stringify(Array.from(records, (r) => r.id));
-  // Left out when there is none, as is usual: the check counts as another row read.
-  const known = sql`and ${messages.id} not in (select value from json_each(${ids(pending.values())}))`;
-  const archived = sql`from ${messages} where ${condition(serverId, filter)} ${pending.size > 0 ? known : sql``}`;
+  const matching = [...pending.values()].filter((record) => matches(record, filter));
+  const places = matching.map((r): Place => ({ key: keyOfPending(r.id), id: r.id }));
+  // Who was the last of a page before it was archived is not to come again on the next.
+  const except = [...pending.keys(), ...(after ? [after.id] : [])];
+  const [rows, total] = await readPage(archive, { serverId, filter, except }, page, places);
 
-  const db = drizzle(archive);
-  // Side by side: drizzle's batch takes no query of this kind.
-  const [rows, [counted]] = await Promise.all([
-    db.all<ListedRow>(sql`
-      select page.id, stream, received_at, subject, tag, summary, segment, segment_offset, segment_length, ${QUEUED} as queued
-      from (select ${messages.id} as id ${archived} union all select value from json_each(${ids(found)})
-        order by 1 desc limit ${page.count} offset ${page.offset}) as page
-      left join ${messages} on ${messages.serverId} = ${serverId} and ${messages.id} = page.id
-      order by page.id desc`),
-    db.all<{ total: number }>(sql`select count(*) as total ${archived}`),
-  ]);
-  const listed = rows.map((row): ListedMessage => {
-    const record = pending.get(row.id);
-    return record ? { ...record, queued: isQueued(record) } : fromRow(serverId, row);
+  const listed = rows.slice(0, page.count).flatMap((row): ListedMessage[] => {
+    const record = row.pending === null ? undefined : pending.get(row.pending);
+    if (record) return [{ ...record, queued: isQueued(record) }];
+    // The index may be a moment ahead of a message that is being removed.
+    return row.id === null ? [] : [fromRow(serverId, { ...row, id: row.id })];
   });
-  return { total: found.length + (counted?.total ?? 0), messages: listed };
+  const last = rows.length > page.count ? rows[page.count - 1] : undefined;
+  const next = last && { key: last.key, id: last.pending ?? last.id ?? "" };
+  return { total: matching.length + total, messages: listed, next };
 }
 
-function fromRow(serverId: number, row: ListedRow): ListedMessage {
+/** After all that could be archived beside it. */
+function keyOfPending(id: string): string {
+  return (lowestKey(id) | LAST_PLACE).toString();
+}
+
+async function readPage(
+  archive: D1Database,
+  search: Search,
+  { count, offset, after }: MessagePage,
+  places: Place[],
+): Promise<[ListedRow[], number]> {
+  const below = after && BigInt(after.key);
+  const skip = after ? 0 : offset;
+  // One more, which says whether there are more.
+  const most = count + 1;
+  const rest = below === undefined ? places : places.filter(({ key, id }) => isAfter({ key, id }, after));
+  const waiting = JSON.stringify(rest.map(({ key, id }) => [key, id]));
+  const prefix = sql.raw(idPrefixOf("page.key"));
+  const paged = sql`${withParts(search)}, page(key, pending) as materialized (
+      select key, pending from (
+        select key, null as pending from ${found(search, { below, most: skip + most })}
+        union all select cast(value->>0 as integer), value->>1 from json_each(${waiting}))
+      order by key desc, pending desc limit ${most} offset ${skip})
+    select cast(page.key as text) as key, page.pending as pending, messages.id, stream, received_at, subject, tag, summary, segment,
+      segment_offset, segment_length, ${QUEUED} as queued
+    from page left join ${messages} on page.pending is null and ${messages.serverId} = ${search.serverId}
+      and ${messages.id} >= ${prefix} and ${messages.id} < ${prefix} || 'g' and ${messages.key} = page.key
+    order by page.key desc, page.pending desc`;
+  const counted = sql`${withParts(search)} select ${howMany(search)} as total`;
+  // Together, so that both see the same.
+  const [rows, totals] = await archive.batch([prepared(archive, paged), prepared(archive, counted)]);
+  const [{ total } = { total: 0 }] = (totals?.results ?? []) as { total: number }[];
+  return [(rows?.results ?? []) as ListedRow[], total];
+}
+
+function isAfter({ key, id }: Place, place: Place | undefined): boolean {
+  if (!place) return true;
+  const [a, b] = [BigInt(key), BigInt(place.key)];
+  return a === b ? id < place.id : a < b;
+}
+
+function prepared(archive: D1Database, query: SQL): D1PreparedStatement {
+  const { sql: text, params } = dialect.sqlToQuery(query);
+  return archive.prepare(text).bind(...params);
+}
+
+function fromRow(serverId: number, row: ListedRow & { id: string }): ListedMessage {
   const { id, stream, subject, received_at: receivedAt, segment: key, segment_offset, segment_length } = row;
   const segment =
     key === null ? undefined : { key, offset: segment_offset ?? 0, length: segment_length ?? 0 };
@@ -109,7 +167,16 @@ export async function findMessage(
       ),
   ]);
   if (!row) return undefined;
-  const { segment: key, segmentOffset, segmentLength, fromEmail: _, tag, ...columns } = row;
+  const {
+    segment: key,
+    segmentOffset,
+    segmentLength,
+    fromEmail: _,
+    key: __,
+    words: ___,
+    tag,
+    ...columns
+  } = row;
   const place = row.summary.recipients;
   return {
     ...columns,

@@ -1,8 +1,12 @@
 /**
  * The archive: what is searched of messages. A server is assigned to one archive database; what is sent once and
- * read often lies in R2. Rows written are what D1 bills, so a message costs one row here and each recipient one more, with no
- * secondary index: ids sort by time, and both keys begin with the server. Writer: archive/write.ts, called by track/record.ts.
+ * read often lies in R2. Rows written are what D1 bills, so a message costs one row here, one in the index and each recipient one more,
+ * with no secondary index: ids sort by time, and both keys begin with the server. Writer: archive/write.ts, called by track/record.ts.
+ *
+ * The index of messages is the virtual table `search` (FTS5, one column `words`, no text kept), which drizzle has no words for: a
+ * migration makes it, its rowids are `messages.key`, and archive/search.ts says what is in it.
  */
+import { sql } from "drizzle-orm";
 import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
 import type { MessageSummary, RecipientRecord } from "../mail/record.ts";
 
@@ -11,12 +15,16 @@ export const messages = sqliteTable(
   {
     serverId: integer("server_id").notNull(),
     id: text().notNull(),
+    /** In `search`. Sorts as ids do, and may be more than a JavaScript number holds. */
+    key: integer().notNull(),
     stream: text().notNull(),
     receivedAt: integer("received_at").notNull(),
     /** Lower case, for the filter. */
     fromEmail: text("from_email").notNull(),
-    subject: text().notNull(),
     tag: text(),
+    subject: text().notNull(),
+    /** Of the subject, as they are searched. */
+    words: text().notNull(),
     /** All else that the lists and details show. */
     summary: text({ mode: "json" }).$type<MessageSummary>().notNull(),
     /** The R2 object that holds the bytes, and where in it; null until R2 has them. */
@@ -25,6 +33,19 @@ export const messages = sqliteTable(
     segmentLength: integer("segment_length"),
   },
   (t) => [primaryKey({ columns: [t.serverId, t.id] })],
+);
+
+/** How many messages there are, by hour of acceptance: a sum of these is what a list says that it has. */
+export const messageCounts = sqliteTable(
+  "message_counts",
+  {
+    serverId: integer("server_id").notNull(),
+    stream: text().notNull(),
+    /** Since the epoch. */
+    hour: integer().notNull(),
+    count: integer().notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.serverId, t.stream, t.hour] })],
 );
 
 export const recipients = sqliteTable(
@@ -39,7 +60,11 @@ export const recipients = sqliteTable(
     version: integer().notNull(),
     record: text({ mode: "json" }).$type<RecipientRecord>().notNull(),
   },
-  (t) => [primaryKey({ columns: [t.serverId, t.email, t.messageId] })],
+  (t) => [
+    primaryKey({ columns: [t.serverId, t.email, t.messageId] }),
+    // Who waits for a first attempt: few, and a row for no other.
+    index("recipients_untried").on(t.serverId, t.messageId).where(sql`${t.version} = 0`),
+  ],
 );
 
 export const bounces = sqliteTable(

@@ -36,7 +36,7 @@ export async function openDatabases({ empty = false } = {}): Promise<Databases> 
       for (const db of [directory, archive]) {
         const { results } = await db
           .prepare(
-            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name NOT LIKE '\\_%' ESCAPE '\\' AND name <> 'd1_migrations'",
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name NOT LIKE '\\_%' ESCAPE '\\' AND name <> 'd1_migrations' AND name NOT LIKE 'search\\_%' ESCAPE '\\'",
           )
           .all<{ name: string }>();
         await db.batch(results.map(({ name }) => db.prepare(`DELETE FROM ${name}`)));

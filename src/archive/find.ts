@@ -1,0 +1,125 @@
+/**
+ * The SQL of a search for messages: which keys the index finds, newest first, and how many there are. What it costs depends on what it
+ * finds and not on what the archive has: a word is looked up, words together are looked up by the rarest of them while it is rare, and
+ * all messages of a stream are not counted but added up from their hours.
+ */
+import { type SQL, sql } from "drizzle-orm";
+import { messageCounts, messages, recipients } from "../schema/archive.ts";
+import { condition, type MessageFilter } from "./filter.ts";
+import { HOUR_MS } from "./index-messages.ts";
+import { expressions, idPrefixOf, keyRange } from "./search.ts";
+
+/**
+ * Of a word with so many messages, looking into each of them is no faster than going through the other words' lists: a list takes 30 ns a
+ * message, and a message some microseconds.
+ */
+const MANY = 1_000;
+
+/** Keys are given as text. */
+const key = (of: bigint) => sql`cast(${of.toString()} as integer)`;
+
+export interface Search {
+  serverId: number;
+  filter: MessageFilter;
+  /** Ids of messages that are not to be found, though they are there. */
+  except: string[];
+}
+
+interface Keys {
+  low: bigint;
+  high: bigint;
+}
+
+/** `with` what the two below refer to. */
+export function withParts(search: Search): SQL {
+  const { serverId, filter, except } = search;
+  const { low, high } = keyRange(filter);
+  const all = expressions(serverId, filter);
+  const excepted = JSON.stringify(except);
+  // Joins are `cross` for their order: from the few to the many.
+  const parts = [
+    sql`excepted(key) as materialized (select ${messages.key} from json_each(${excepted}) as one
+      cross join ${messages} on ${messages.id} = one.value where ${condition(serverId, filter)})`,
+  ];
+  if (all.length > 1)
+    parts.push(
+      sql`probe(expression, number) as materialized (select value, (select count(*) from (select 1 from search
+        where search match value and rowid between ${key(low)} and ${key(high)} limit ${sql.raw(String(MANY))}))
+        from json_each(${JSON.stringify(all)}))`,
+      sql`rarest(expression, number) as materialized (select * from probe order by number limit 1)`,
+    );
+  if (filter.queued !== undefined)
+    parts.push(
+      sql`untried(key) as materialized (select distinct ${messages.key} from ${recipients} cross join ${messages}
+        on ${messages.serverId} = ${recipients.serverId} and ${messages.id} = ${recipients.messageId}
+        where ${recipients.serverId} = ${serverId} and ${recipients.version} = 0 and ${condition(serverId, filter)}
+        and ${messages.key} not in (select key from excepted))`,
+    );
+  return sql`with ${sql.join(parts, sql`, `)}`;
+}
+
+/** The keys found, as a column `key`: a part of a `from`. Newest first when they are limited. */
+export function found(search: Search, limits: { below?: bigint; most?: number } = {}): SQL {
+  const { filter } = search;
+  const range = keyRange(filter);
+  const { below, most } = limits;
+  const keys = below !== undefined && below <= range.high ? { ...range, high: below - 1n } : range;
+  const newest = most === undefined ? sql`` : sql`order by 1 desc limit ${most}`;
+  return filter.queued
+    ? sql`(select key from untried where key between ${key(keys.low)} and ${key(keys.high)} ${newest})`
+    : sql`(select rowid as key from search where ${indexed(search, keys)} ${newest})`;
+}
+
+function indexed({ serverId, filter, except }: Search, { low, high }: Keys): SQL {
+  const all = expressions(serverId, filter);
+  const many = sql.raw(String(MANY));
+  const prefix = sql.raw(idPrefixOf("search.rowid"));
+  const one = sql`exists (select 1 from ${messages} where ${condition(serverId, filter)}
+    and ${messages.id} >= ${prefix} and ${messages.id} < ${prefix} || 'g' and ${messages.key} = search.rowid)`;
+  const parts = [
+    all.length === 1
+      ? sql`search match ${all[0]}`
+      : sql`search match (select iif(number < ${many}, expression, ${all.join(" AND ")}) from rarest)
+          and ((select number from rarest) = ${many} or ${one})`,
+    sql`rowid between ${key(low)} and ${key(high)}`,
+  ];
+  if (except.length > 0) parts.push(sql`rowid not in (select key from excepted)`);
+  if (filter.queued === false) parts.push(sql`rowid not in (select key from untried)`);
+  return sql.join(parts, sql` and `);
+}
+
+/** How many are found: an expression. */
+export function howMany(search: Search): SQL {
+  const { serverId, filter, except } = search;
+  const { stream, queued, from, to, ...words } = filter;
+  const isPlain = Object.values(words).every((value) => value === undefined);
+  if (queued || !isPlain) return sql`(select count(*) from ${found(search)})`;
+  const { hours, edges } = splitHours(from, to);
+  const all: MessageFilter = { stream };
+  const inEdges = edges.map(
+    (edge) =>
+      sql` + (select count(*) from search where ${indexed({ serverId, filter: all, except: [] }, keyRange(edge))})`,
+  );
+  const without = sql`${except.length > 0 ? sql` - (select count(*) from excepted)` : sql``}${
+    queued === false ? sql` - (select count(*) from untried)` : sql``
+  }`;
+  return sql`(select coalesce(sum(${messageCounts.count}), 0) from ${messageCounts}
+    where ${messageCounts.serverId} = ${serverId} and ${messageCounts.stream} = ${stream}
+    and ${messageCounts.hour} >= ${hours.first} and ${messageCounts.hour} < ${hours.end})
+    ${sql.join(inEdges, sql``)}${without}`;
+}
+
+/** A range of time as the hours that lie in it whole, and what is left at its ends. */
+export function splitHours(
+  from = 0,
+  to = Number.MAX_SAFE_INTEGER,
+): { hours: { first: number; end: number }; edges: { from: number; to: number }[] } {
+  const [first, end] = [Math.ceil(from / HOUR_MS), Math.floor((to + 1) / HOUR_MS)];
+  if (from > to) return { hours: { first: 0, end: 0 }, edges: [] };
+  if (first > end) return { hours: { first: 0, end: 0 }, edges: [{ from, to }] };
+  const edges = [
+    { from, to: first * HOUR_MS - 1 },
+    { from: end * HOUR_MS, to },
+  ].filter((edge) => edge.from <= edge.to);
+  return { hours: { first, end }, edges };
+}
