@@ -299,6 +299,7 @@ export function apiNeeds(env: Env): ApiNeeds {
       const place = parseMessageId(messageId);
       return place && outboxOf(env, shardName(serverId, place), place.region).find(messageId);
     },
+    object: (key) => objectBytes(env.MAIL, key),
     segment: (key, offset, length) => objectBytes(env.MAIL, key, { offset, length }),
     async announce(serverId, changes) {
       const shards = await shardNames(env, serverId);

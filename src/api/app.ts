@@ -11,6 +11,7 @@ import { emailEndpoints } from "./email.ts";
 import { type Endpoint, mount } from "./endpoint.ts";
 import { type GatewayNeeds, gatewayRoutes } from "./gateway.ts";
 import { type HealthNeeds, healthRoutes } from "./health.ts";
+import { type InboundNeeds, inboundEndpoints } from "./inbound.ts";
 import { inboundRuleEndpoints } from "./inbound-rules.ts";
 import { messageRoutes } from "./messages.ts";
 import { openEndpoints } from "./opens.ts";
@@ -36,6 +37,7 @@ export type ApiNeeds = TemplatedNeeds &
   ReadNeeds &
   SenderNeeds &
   WebhookNeeds &
+  InboundNeeds &
   AuthenticateNeeds &
   GatewayNeeds &
   HealthNeeds &
@@ -58,6 +60,7 @@ export function endpoints(needs: ApiNeeds): Endpoint[] {
     ...suppressionEndpoints(needs),
     ...bounceEndpoints(needs),
     ...inboundRuleEndpoints(needs),
+    ...inboundEndpoints(needs),
     ...statsEndpoints(needs),
     ...openEndpoints(needs),
     ...clickEndpoints(needs),
