@@ -20,11 +20,26 @@ export function parseRange(text: string): string | undefined {
 export function isAllowed(address: string, ranges: readonly string[]): boolean {
   if (!isAddress(address)) return false;
   const caller = ipaddr.process(address);
-  return ranges.some((range) => {
-    if (!range.includes("/")) return caller.toString() === range;
-    const [network, bits] = ipaddr.parseCIDR(range);
-    return network.kind() === caller.kind() && caller.match(network, bits);
+  return readRanges(ranges).some(
+    ([network, bits]) => network.kind() === caller.kind() && caller.match(network, bits),
+  );
+}
+
+type Range = [network: ipaddr.IPv4 | ipaddr.IPv6, bits: number];
+
+/** Reading them takes many times as long as comparing, and a policy's list is the same one for half a minute. */
+const read = new WeakMap<readonly string[], Range[]>();
+
+function readRanges(ranges: readonly string[]): Range[] {
+  const kept = read.get(ranges);
+  if (kept) return kept;
+  const made = ranges.map((range): Range => {
+    if (range.includes("/")) return ipaddr.parseCIDR(range);
+    const network = ipaddr.parse(range);
+    return [network, network.kind() === "ipv4" ? 32 : 128];
   });
+  read.set(ranges, made);
+  return made;
 }
 
 function isAddress(text: string): boolean {
