@@ -297,7 +297,7 @@ describe("a login", () => {
 
   it("takes a server token as user and password, in any case of its letters", async () => {
     const { serverToken } = system.local;
-    const account = { serverId: 1, region: "local", shards: 1 };
+    const account = { serverId: system.local.serverId, region: "local", shards: 1 };
     expect(await login(serverToken, serverToken)).toEqual({ account });
     expect(await login(serverToken.toUpperCase(), serverToken)).toEqual({ account });
   });
@@ -323,7 +323,7 @@ describe("a login", () => {
     expect(made).toMatchObject({ Name: "newsletter", MessageStream: "broadcast", ID: expect.any(Number) });
     const [user, password] = [String(made.AccessKey), String(made.SecretKey)];
     expect(await login(user, password)).toEqual({
-      account: { serverId: 1, stream: "broadcast", region: "local", shards: 1 },
+      account: { serverId: system.local.serverId, stream: "broadcast", region: "local", shards: 1 },
     });
     expect(await login(user, user)).toHaveProperty("refused");
     const listed = await system.api("GET", path);
