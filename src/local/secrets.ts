@@ -12,8 +12,9 @@ export interface Secrets {
   accountToken: string;
 }
 
-/** The first server and account of a new directory have the number 1. */
-const FIRST = 1;
+/** The first account of a new directory; its server is the second, since the deployment's own is made before it (seed.ts). */
+const ACCOUNT = 1;
+const SERVER = 2;
 
 export function secretsOf(home: string): Secrets {
   const file = join(home, "secrets.json");
@@ -23,8 +24,8 @@ export function secretsOf(home: string): Secrets {
     deployment: random(),
     gateway: random(),
     password: random(),
-    serverToken: newToken(FIRST),
-    accountToken: newToken(FIRST),
+    serverToken: newToken(SERVER),
+    accountToken: newToken(ACCOUNT),
   };
   writeFileSync(file, JSON.stringify(secrets, null, 2), { mode: 0o600 });
   return secrets;
