@@ -22,7 +22,8 @@ export async function ownDomains({ directory, mailDomain }: OwnAddressNeeds): Pr
     db
       .selectDistinct({ name: domains.returnPathDomain })
       .from(domains)
-      .where(isNotNull(domains.returnPathDomain)),
+      // One that is not verified may be the name of somebody's mail server.
+      .where(isNotNull(domains.returnPathVerifiedAt)),
     db.select({ name: servers.inboundDomain }).from(servers).where(HAS_DOMAIN),
   ]);
   const returnPath = new Set([`bounces.${mailDomain}`, ...returnPaths.flatMap((r) => r.name ?? [])]);
