@@ -13,7 +13,7 @@ import { type GatewayNeeds, gatewayRoutes } from "./gateway.ts";
 import { type HealthNeeds, healthRoutes } from "./health.ts";
 import { type InboundNeeds, inboundEndpoints } from "./inbound.ts";
 import { inboundRuleEndpoints } from "./inbound-rules.ts";
-import { messageRoutes } from "./messages.ts";
+import { messageEndpoints } from "./messages.ts";
 import { openEndpoints } from "./opens.ts";
 import type { ReadNeeds } from "./read-needs.ts";
 import { referenceRoutes } from "./reference.ts";
@@ -64,6 +64,7 @@ export function endpoints(needs: ApiNeeds): Endpoint[] {
     ...statsEndpoints(needs),
     ...openEndpoints(needs),
     ...clickEndpoints(needs),
+    ...messageEndpoints(needs),
     ...domainEndpoints(needs),
     ...senderEndpoints(needs),
   ];
@@ -72,7 +73,6 @@ export function endpoints(needs: ApiNeeds): Endpoint[] {
 export function apiApp(needs: ApiNeeds) {
   const declared = endpoints(needs);
   return door(needs)
-    .route("/", messageRoutes(needs))
     .route("/", mount(declared, needs))
     .route("/", referenceRoutes(declared, needs.publicUrl))
     .route("/", confirmRoutes(needs))

@@ -1,101 +1,136 @@
 /** `GET /messages/outbound` and what hangs below it (§9.1 of the wire contract); the timeline is ours. */
-import { type Context, Hono } from "hono";
-import { type Bounce, bouncesOfMessage } from "../archive/bounces.ts";
+import * as z from "zod";
 import { isQueued, type MessageFilter } from "../archive/filter.ts";
 import { listMessages } from "../archive/read.ts";
-import { type Content, readContent } from "../compose/read-content.ts";
-import { apiError, errorResponse, okResponse, type Result, refused } from "./error.ts";
-import { eventsJson, messageJson } from "./message-json.ts";
-import { apiPath } from "./path.ts";
-import { dateRange, paging, type RawQuery, readQuery } from "./query.ts";
-import { fromArchive, type Held, type ReadNeeds, readMessage, readRaw, serverRoute } from "./read-needs.ts";
-import { timelineJson } from "./timeline.ts";
+import { readContent } from "../compose/read-content.ts";
+import { cursorParameter, formatCursor } from "./cursor.ts";
+import { type Endpoint, serverEndpoint } from "./endpoint.ts";
+import { apiError, type Result, refused } from "./error.ts";
+import { eventsJson } from "./message-events.ts";
+import { detailsSchema, messageJson, messageSchema } from "./message-json.ts";
+import {
+  fromDateParameter,
+  pageParameters,
+  type RawQuery,
+  textParameter,
+  toDateParameter,
+  wordParameter,
+} from "./query.ts";
+import { fromArchive, type Held, type ReadNeeds, readFacts, readMessage, readRaw } from "./read-needs.ts";
+import { timelineJson, timelineSchema } from "./timeline.ts";
 
 /** Of messages' lists: paging, or any other parameter. */
 const BAD_QUERY = 700;
 const NOT_FOUND = apiError(701, "This message was not found.");
+const NOT_FOUND_WHEN = { 701: "There is no such message" };
 const DEFAULT_STREAM = "outbound";
+const family = "Messages";
+const path = "/messages/outbound";
 
-export function messageRoutes(needs: ReadNeeds): Hono {
-  const app = new Hono({ getPath: apiPath });
+const address = textParameter.transform((text) => text.trim().toLowerCase());
+/** Where a page ended; a key has 57 bits. */
+const place = z.tuple([z.string().regex(/^\d{1,18}$/), z.string()]);
 
-  app.get(
-    "/messages/outbound",
-    serverRoute(needs, async ({ serverId }, c) => {
-      const query = readQuery(c.req.url);
-      const page = paging(query, BAD_QUERY);
-      if ("error" in page) return errorResponse(page.error);
-      const filter = messageFilter(query);
-      if ("error" in filter) return errorResponse(filter.error);
-      // Before the archive is asked, as listMessages wants it.
-      const pending = await fromArchive(needs.pending(serverId));
-      const asked = { filter: filter.ok, page: page.ok, pending };
-      const { total, messages } = await fromArchive(listMessages(needs.archive(serverId), serverId, asked));
-      return okResponse({ TotalCount: total, Messages: messages.map(messageJson) });
-    }),
-  );
+const listQuery = z.object({
+  ...pageParameters,
+  cursor: cursorParameter(place).optional(),
+  recipient: address.optional(),
+  fromemail: address.optional(),
+  tag: textParameter.optional(),
+  status: wordParameter(["queued", "sent", "processed"]).optional(),
+  fromdate: fromDateParameter.optional(),
+  todate: toDateParameter.optional(),
+  subject: textParameter.optional(),
+  messagestream: textParameter.default(DEFAULT_STREAM),
+});
 
-  const one = (path: string, answer: (held: Held) => unknown) =>
-    app.get(
-      `/messages/outbound/:id/${path}`,
-      serverRoute(needs, async ({ serverId }, c: Context) => {
-        const held = await readMessage(needs, serverId, c.req.param("id") ?? "");
-        return held ? okResponse(await answer(held)) : errorResponse(NOT_FOUND);
-      }),
+const LIST_DESCRIPTION = `Newest first. All filters hold together.
+
+- \`subject\` is contained in the subject: each of its words, or parts of words, in any order and case. What is no letter or digit does
+  not count, and a part of one or two letters must be a whole word.
+- \`metadata_<key>\` has exactly this value; one key a search.
+- \`sent\` and \`processed\` mean the same: everything but \`queued\`, which nothing was tried for yet.
+- \`fromdate\` and \`todate\` are inclusive, and Eastern time without a zone.`;
+
+export function messageEndpoints(needs: ReadNeeds): Endpoint[] {
+  const one = (what: string, summary: string, response: z.ZodType, answer: (held: Held) => unknown) =>
+    serverEndpoint(
+      {
+        ...{ method: "GET", path: `${path}/:id/${what}`, family, summary, scope: "read", response },
+        errors: NOT_FOUND_WHEN,
+      },
+      async ({ policy: { serverId }, params }) => {
+        const held = await readMessage(needs, serverId, params.id ?? "");
+        return held ? { ok: await answer(held) } : { error: NOT_FOUND };
+      },
     );
-
-  one("details", async (held) => {
-    const { record } = held;
-    const [raw, bounces] = await Promise.all([readRaw(needs, held), bouncesFor(needs, held)]);
-    const content = raw && (await contentOf(raw));
-    return {
-      ...messageJson({ ...record, queued: isQueued(record) }),
-      TextBody: content?.textBody ?? "",
-      HtmlBody: content?.htmlBody ?? "",
-      Body: sourceOf(raw),
-      MessageEvents: eventsJson(record, bounces),
-    };
-  });
-  one("dump", async (held) => ({ Body: sourceOf(await readRaw(needs, held)) }));
-  one("timeline", ({ record }) => timelineJson(record));
-  return app;
+  return [
+    serverEndpoint(
+      {
+        ...{ method: "GET", path, family, scope: "read" },
+        summary: "Lists sent messages, and those that are about to be",
+        description: LIST_DESCRIPTION,
+        query: { schema: listQuery, code: BAD_QUERY },
+        response: z.object({
+          TotalCount: z.int(),
+          Messages: z.array(messageSchema),
+          NextCursor: z.string().optional(),
+        }),
+        errors: { [BAD_QUERY]: "A parameter has no value that it can have" },
+      },
+      async ({ policy: { serverId }, query, rawQuery }) => {
+        const filter = messageFilter(query, rawQuery);
+        if ("error" in filter) return filter;
+        const { count, offset, cursor } = query;
+        const after = cursor && { key: cursor[0], id: cursor[1] };
+        // Before the archive is asked, as listMessages wants it.
+        const pending = await fromArchive(needs.pending(serverId));
+        const asked = { filter: filter.ok, page: { count, offset, after }, pending };
+        const found = await fromArchive(listMessages(needs.archive(serverId), serverId, asked));
+        const next = found.next && { NextCursor: formatCursor([found.next.key, found.next.id]) };
+        return { ok: { TotalCount: found.total, Messages: found.messages.map(messageJson), ...next } };
+      },
+    ),
+    one("details", "Shows a message, its content and what happened", detailsSchema, async (held) => {
+      const { record } = held;
+      const [raw, facts] = await Promise.all([readRaw(needs, held), readFacts(needs, held)]);
+      const content = raw && (await contentOf(raw));
+      return {
+        ...messageJson({ ...record, queued: isQueued(record) }),
+        TextBody: content?.textBody ?? "",
+        HtmlBody: content?.htmlBody ?? "",
+        Body: sourceOf(raw),
+        MessageEvents: eventsJson(record, facts),
+      };
+    }),
+    one("dump", "Gives the source of a message", z.object({ Body: z.string() }), async (held) => ({
+      Body: sourceOf(await readRaw(needs, held)),
+    })),
+    one("timeline", "Tells a message's story, each attempt with its session", timelineSchema, ({ record }) =>
+      timelineJson(record),
+    ),
+  ];
 }
 
-function messageFilter(query: RawQuery): Result<MessageFilter> {
-  const { values, metadata } = query;
-  const status = values.get("status")?.toLowerCase();
-  if (status !== undefined && !["queued", "sent", "processed"].includes(status))
-    return refused(BAD_QUERY, "Parameter 'status' must be 'queued', 'sent' or 'processed'.");
+function messageFilter(query: z.infer<typeof listQuery>, { metadata }: RawQuery): Result<MessageFilter> {
   if (metadata.size > 1) return refused(BAD_QUERY, "A search may name one metadata field only.");
-  const dates = dateRange(query, BAD_QUERY);
-  if ("error" in dates) return dates;
   const [pair] = metadata;
   return {
     ok: {
-      ...dates.ok,
-      stream: values.get("messagestream") ?? DEFAULT_STREAM,
-      recipient: values.get("recipient")?.trim().toLowerCase(),
-      fromEmail: values.get("fromemail")?.trim().toLowerCase(),
-      tag: values.get("tag"),
-      subject: values.get("subject"),
-      queued: status === undefined ? undefined : status === "queued",
+      stream: query.messagestream,
+      recipient: query.recipient,
+      fromEmail: query.fromemail,
+      tag: query.tag,
+      queued: query.status && query.status === "queued",
+      from: query.fromdate,
+      to: query.todate,
+      subject: query.subject,
       metadata: pair && { key: pair[0], value: pair[1] },
     },
   };
 }
 
-async function bouncesFor(needs: ReadNeeds, { record }: Held): Promise<Bounce[]> {
-  const { serverId, id, recipients } = record;
-  if (!recipients.some((r) => r.state === "bounced" || r.state === "expired")) return [];
-  try {
-    return await bouncesOfMessage(needs.archive(serverId), serverId, id);
-  } catch {
-    // The archive is away, and only the bounces' numbers are there: what the Outbox knows is worth showing without.
-    return [];
-  }
-}
-
-async function contentOf(raw: Uint8Array): Promise<Content | undefined> {
+async function contentOf(raw: Uint8Array) {
   try {
     return await readContent(raw);
   } catch {

@@ -1,11 +1,10 @@
 /** What reading needs of the world, and the questions that its routes ask: whose request, which message, what bytes. */
-import type { Context, Handler } from "hono";
-import type { ServerPolicy } from "../accounts/policy.ts";
+import { factsOfMessage, type MessageFacts, NO_FACTS } from "../archive/message-facts.ts";
 import { findMessage } from "../archive/read.ts";
 import { parseMessageId } from "../mail/message-id.ts";
 import type { MessageRecord } from "../mail/record.ts";
-import { type AuthenticateNeeds, authenticateServer } from "./authenticate.ts";
-import { errorResponse, Unavailable } from "./error.ts";
+import type { AuthenticateNeeds } from "./authenticate.ts";
+import { Unavailable } from "./error.ts";
 
 export interface ReadNeeds extends Pick<AuthenticateNeeds, "authenticate" | "retryAfter"> {
   archive(serverId: number): D1Database;
@@ -23,17 +22,6 @@ export interface ReadNeeds extends Pick<AuthenticateNeeds, "authenticate" | "ret
 export interface Held {
   record: MessageRecord;
   raw?: Uint8Array;
-}
-
-/** A handler for the server whose token the request has. */
-export function serverRoute(
-  needs: ReadNeeds,
-  route: (policy: ServerPolicy, c: Context) => Promise<Response> | Response,
-): Handler {
-  return async (c) => {
-    const caller = await authenticateServer(c.req.raw, needs, c.req.method === "GET" ? "read" : "full");
-    return "error" in caller ? errorResponse(caller.error) : route(caller.ok.policy, c);
-  };
 }
 
 /** What the archive answers; when it does not, the caller is told to come again, and loses nothing. */
@@ -98,6 +86,16 @@ export async function readRaw(needs: ReadNeeds, { record, raw }: Held): Promise<
   if (raw || !record.segment) return raw;
   const { key, offset, length } = record.segment;
   return needs.segment(key, offset, length);
+}
+
+/** What became of a message since; nothing when the archive cannot say: what its Outbox knows is worth showing without. */
+export async function readFacts(needs: ReadNeeds, { record }: Held): Promise<MessageFacts> {
+  try {
+    return await factsOfMessage(needs.archive(record.serverId), record.serverId, record.id);
+  } catch {
+    // The archive is away, which readMessage would have said if it had been asked.
+    return NO_FACTS;
+  }
 }
 
 async function settled<T>(promise: Promise<T>): Promise<{ value?: T; error?: unknown }> {

@@ -2,6 +2,7 @@
  * A message's whole story, in order of time: when it was accepted, each attempt with its session, what it waits for, how it
  * ended. Ours, not Postmark's, though in its style; what is not known or does not apply is left out.
  */
+import * as z from "zod";
 import type { Attempt, MessageRecord, RecipientRecord, RecipientState } from "../mail/record.ts";
 import { replyText } from "../mail/reply.ts";
 import { statusOf } from "./message-json.ts";
@@ -34,6 +35,33 @@ const STATES: Record<RecipientState, string> = {
   suppressed: "Suppressed",
   cancelled: "Cancelled",
 };
+
+const optional = z.string().optional();
+
+export const timelineSchema = z.object({
+  MessageID: z.string(),
+  Status: z.enum(["Queued", "Sent"]),
+  Recipients: z.array(
+    z.object({ Recipient: z.string(), State: z.string(), NextTryAt: optional, Reason: optional }),
+  ),
+  Timeline: z.array(
+    z.object({
+      At: z.string(),
+      Type: z.string(),
+      Recipient: optional,
+      Transport: optional,
+      Host: optional,
+      Address: optional,
+      TLS: optional,
+      Reply: optional,
+      EnhancedStatus: optional,
+      Reason: optional,
+      NextTryAt: optional,
+      Uncertain: z.boolean().optional(),
+      Transcript: z.array(z.object({ At: z.string(), Command: z.string(), Reply: optional })).optional(),
+    }),
+  ),
+});
 
 export function timelineJson(record: MessageRecord) {
   const accepted: Entry = { at: record.receivedAt, type: "Accepted" };

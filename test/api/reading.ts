@@ -6,7 +6,7 @@ import { hashToken, serverIdOf } from "../../src/accounts/token.ts";
 import { bounceEndpoints } from "../../src/api/bounces.ts";
 import { door } from "../../src/api/door.ts";
 import { mount } from "../../src/api/endpoint.ts";
-import { messageRoutes } from "../../src/api/messages.ts";
+import { messageEndpoints } from "../../src/api/messages.ts";
 import type { Held, ReadNeeds } from "../../src/api/read-needs.ts";
 import { suppressionEndpoints } from "../../src/api/suppressions.ts";
 import { type Databases, NOON, openDatabases } from "../archive/databases.ts";
@@ -120,9 +120,11 @@ export async function openReading(): Promise<Reading> {
     newId: () => crypto.randomUUID(),
     log: (event, f) => reading.logged.push({ event, ...f }),
   });
-  const declared = [...bounceEndpoints(needs), ...suppressionEndpoints(needs)];
+  const declared = [messageEndpoints, bounceEndpoints, suppressionEndpoints].flatMap((family) =>
+    family(needs),
+  );
   const noAccounts = { ...needs, authenticateAccount: async () => undefined };
-  for (const routes of [messageRoutes(needs), mount(declared, noAccounts)]) app.route("/", routes);
+  app.route("/", mount(declared, noAccounts));
   reading.app = app as unknown as Hono;
   return reading;
 }
