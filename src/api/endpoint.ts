@@ -8,14 +8,14 @@ import type { ServerPolicy, TokenPolicy } from "../accounts/policy.ts";
 import { type AuthenticateNeeds, authenticateAccount, authenticateServer } from "./authenticate.ts";
 import { type ApiError, errorResponse, okResponse, type Result } from "./error.ts";
 import { fieldsReader, parseJson, readBody } from "./json-body.ts";
-import { apiPath } from "./path.ts";
+import { apiPath, canonicalPath } from "./path.ts";
 import { queryReader, type RawQuery, readQuery } from "./query.ts";
 
 const MB = 1024 * 1024;
 
 export interface Declaration<Q extends z.ZodObject, B extends z.ZodObject> {
   method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
-  /** Hono's pattern, its words in lower case: "/templates/:idOrAlias". */
+  /** Hono's pattern, its words as Postmark writes them: "/email/withTemplate". */
   path: string;
   /** The part of the document that it stands in: "Templates". */
   family: string;
@@ -116,7 +116,9 @@ export function accountEndpoint<Q extends z.ZodObject, B extends z.ZodObject>(
 export function mount(endpoints: Endpoint[], needs: AuthenticateNeeds): Hono {
   const app = new Hono({ getPath: apiPath });
   for (const { declaration, handle } of endpoints)
-    app.on(declaration.method, declaration.path, (c) => handle(c.req.raw, c.req.param(), needs));
+    app.on(declaration.method, canonicalPath(declaration.path), (c) =>
+      handle(c.req.raw, c.req.param(), needs),
+    );
   return app;
 }
 

@@ -77,7 +77,7 @@ export function templatedEndpoints(needs: TemplatedNeeds): Endpoint[] {
   return [
     sendEndpoint(
       {
-        path: "/email/withtemplate",
+        path: "/email/withTemplate",
         summary: "Sends one message made from a template",
         description,
         body: { schema: templatedFields, read: (value) => ({ ok: value }), maxBytes: MAX_SINGLE_BYTES },
@@ -91,7 +91,7 @@ export function templatedEndpoints(needs: TemplatedNeeds): Endpoint[] {
     ),
     sendEndpoint(
       {
-        path: "/email/batchwithtemplates",
+        path: "/email/batchWithTemplates",
         summary: `Sends up to ${MAX_BATCH} messages made from templates`,
         description: `${description} The answer has an item for each message, in order, as that of \`/email/batch\`.`,
         body: {
