@@ -17,6 +17,8 @@ const MAX_TOKEN = 64;
 const OUT_OF_SCOPE = 1481;
 const MAY: Record<Scope, string> = { full: "do everything", send: "only send", read: "only read" };
 
+export const NO_SERVER_TOKEN = apiError(10, "Request does not contain a valid Server token.");
+
 export interface AuthenticateNeeds {
   /** The server whose token this is; undefined when there is none. Case-insensitive. */
   authenticate(token: string, request: Request): Promise<Caller | undefined>;
@@ -37,7 +39,7 @@ export async function authenticateServer(
   scope: Scope = "full",
 ): Promise<Result<Caller>> {
   const caller = await lookUp(serverToken(request), (known) => needs.authenticate(known, request));
-  if (!caller) return refused(10, "Request does not contain a valid Server token.");
+  if (!caller) return { error: NO_SERVER_TOKEN };
   const { token } = caller;
   // Before it is counted: who stole a token must not use up what its owner may do.
   if (token.allowedIps.length > 0 && !isFromAllowed(request, token.allowedIps))

@@ -49,7 +49,11 @@ const ANYWHERE: Record<number, string> = {
   10: "The token is missing or wrong",
   100: "What is needed to answer is away: try again",
   101: "An unexpected error",
+};
+const WITH_SERVER_TOKEN: Record<number, string> = {
   429: "More requests than the token may make; `Retry-After` says when to go on",
+  1480: "The token does not allow the caller's address",
+  1481: "The token's scope does not allow this",
 };
 const WITH_BODY: Record<number, string> = {
   402: "The body is no JSON",
@@ -90,7 +94,12 @@ export function openApiDocument(endpoints: Endpoint[], server: string): OpenApi 
 function operation({ declaration, token }: Endpoint): Operation {
   const { method, path, family, summary, description, scope, query, body, response, errors } = declaration;
   const names = [...path.matchAll(/:(\w+)/g)].map((match) => match[1] ?? "");
-  const codes = { ...ANYWHERE, ...(body ? WITH_BODY : {}), ...errors };
+  const codes = {
+    ...ANYWHERE,
+    ...(token === "server" ? WITH_SERVER_TOKEN : {}),
+    ...(body ? WITH_BODY : {}),
+    ...errors,
+  };
   return {
     operationId: `${method.toLowerCase()}${path.replace(/\W+(\w)/g, (_, letter: string) => letter.toUpperCase())}`,
     tags: [family],

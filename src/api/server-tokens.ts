@@ -39,7 +39,10 @@ const tokenJson = z.object({
   Token: z.string().nullable().describe("`null` when it was shown once, when it was made."),
   Scope: z.enum(SCOPES),
   AllowedIps: z.array(z.string()),
-  RatePerMinute: z.int().nullable().describe("`null` for the deployment's own limit."),
+  RatePerMinute: z
+    .int()
+    .nullable()
+    .describe("`null` for the deployment's own limit: 1,200,000 unless it is set."),
   CreatedAt: z.string(),
 });
 const listJson = z.object({ TotalCount: z.int(), Tokens: z.array(tokenJson) });

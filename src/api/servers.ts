@@ -4,6 +4,7 @@ import type { Server } from "../accounts/create.ts";
 import { DnsUnavailable } from "../accounts/dns.ts";
 import { addServer, changeServer, deleteServer, findServer, listServers } from "../accounts/servers.ts";
 import { addToken } from "../accounts/tokens.ts";
+import { NO_SERVER_TOKEN } from "./authenticate.ts";
 import { cursorParameter, formatCursor } from "./cursor.ts";
 import { accountEndpoint, type Endpoint, serverEndpoint } from "./endpoint.ts";
 import { apiError, type Result, refused, Unavailable } from "./error.ts";
@@ -39,7 +40,8 @@ export function serverEndpoints(needs: SettingsNeeds): Endpoint[] {
         response: serverJson,
       },
       async ({ policy, token }) => {
-        const answer = await show(await settled(findServer(needs.directory, policy.serverId)), needs);
+        const server = await settled(findServer(needs.directory, policy.serverId));
+        const answer = await show(server, needs, NO_SERVER_TOKEN);
         // Who may only read must not find a token here that may do more.
         if ("ok" in answer && token.scope !== "full") answer.ok.ApiTokens = [];
         return answer;
@@ -58,7 +60,7 @@ export function serverEndpoints(needs: SettingsNeeds): Endpoint[] {
         errors: SERVER_ERRORS,
       },
       async ({ policy, body }) =>
-        change(await settled(findServer(needs.directory, policy.serverId)), body, needs),
+        change(await settled(findServer(needs.directory, policy.serverId)), body, needs, NO_SERVER_TOKEN),
     ),
     accountEndpoint(
       {
@@ -157,13 +159,14 @@ async function find(accountId: number, id: string | undefined, { directory }: Se
   return serverId === undefined ? undefined : settled(findServer(directory, serverId, accountId));
 }
 
-/** A server that was just deleted is not found by its own token either. */
+/** A server that was deleted a moment ago is `absent`: to its own token, one that is valid no more. */
 async function show(
   server: Server | undefined,
   needs: SettingsNeeds,
+  absent = NOT_FOUND,
 ): Promise<Result<z.infer<typeof serverJson>>> {
   const [shown] = server ? await settled(showServers([server], needs)) : [];
-  return shown ? { ok: shown } : { error: NOT_FOUND };
+  return shown ? { ok: shown } : { error: absent };
 }
 
 async function create(accountId: number, body: z.infer<typeof newServerFields>, needs: SettingsNeeds) {
@@ -191,8 +194,13 @@ async function create(accountId: number, body: z.infer<typeof newServerFields>, 
   return { ok: showServer(server, token ? [token] : [], needs) };
 }
 
-async function change(server: Server | undefined, body: z.infer<typeof serverFields>, needs: SettingsNeeds) {
-  if (!server) return { error: NOT_FOUND };
+async function change(
+  server: Server | undefined,
+  body: z.infer<typeof serverFields>,
+  needs: SettingsNeeds,
+  absent = NOT_FOUND,
+) {
+  if (!server) return { error: absent };
   const fields = readServerFields(body);
   if ("error" in fields) return fields;
   const inboundDomain = await checkInboundDomain(body.InboundDomain, server.inboundDomain, needs);
@@ -201,7 +209,7 @@ async function change(server: Server | undefined, body: z.infer<typeof serverFie
   const changed = await settled(changeServer(needs.directory, server.id, settings));
   if (changed && "taken" in changed) return { error: TAKEN[changed.taken] };
   await needs.policyChanged(server.id);
-  return show(changed, needs);
+  return show(changed, needs, absent);
 }
 
 async function checkInboundDomain(given: string | undefined, before: string, needs: SettingsNeeds) {

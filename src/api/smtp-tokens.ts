@@ -13,6 +13,7 @@ import {
 } from "../accounts/smtp-tokens.ts";
 import { type Endpoint, serverEndpoint } from "./endpoint.ts";
 import { apiError, type Result, refused } from "./error.ts";
+import { pathNumber } from "./path.ts";
 import { type SettingsNeeds, settled } from "./settings-needs.ts";
 import { formatSecond } from "./time.ts";
 
@@ -96,9 +97,9 @@ export function smtpTokenEndpoints(needs: SettingsNeeds): Endpoint[] {
       async ({ policy: { serverId, streams }, params }) => {
         const stream = streams.find((s) => s.id === params.stream);
         if (!stream) return { error: NO_STREAM };
-        const id = Number(params.id);
+        const id = pathNumber(params.id);
         const isGone =
-          Number.isSafeInteger(id) &&
+          id !== undefined &&
           (await settled(deleteSmtpToken(needs.directory, { serverId, stream: stream.id, id })));
         if (!isGone) return { error: NOT_FOUND };
         await needs.policyChanged(serverId);
