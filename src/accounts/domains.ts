@@ -71,10 +71,8 @@ export async function addDomain(
   const there = await findDomainByName(directory, accountId, name);
   if (there) {
     if (implied || !there.implied) return undefined;
-    await db
-      .update(domains)
-      .set({ implied: false, ...(returnPathDomain ? { returnPathDomain, returnPathVerifiedAt: null } : {}) })
-      .where(eq(domains.id, there.id));
+    await db.update(domains).set({ implied: false }).where(eq(domains.id, there.id));
+    if (returnPathDomain) await changeDomain(directory, there, { returnPathDomain });
     return findDomain(directory, accountId, there.id);
   }
   const keys = await newDkimKeys(deploymentSecret, now);
@@ -157,23 +155,25 @@ export async function withKeys(
   return rows.map((row) => ({ ...row, keys: byDomain.get(row.id) ?? [] }));
 }
 
-/** What is set anew is not verified; what is set to what it was stays as it is. */
+/** What is set anew is not verified; what is set to what it was stays as it is, and so does what is not given. */
 export async function changeDomain(
   directory: D1Database,
-  domain: Domain,
-  change: DomainChange,
+  { id }: Pick<Domain, "id">,
+  { returnPathDomain, customTrackingDomain }: DomainChange,
 ): Promise<void> {
-  const { returnPathDomain = domain.returnPathDomain, customTrackingDomain = domain.customTrackingDomain } =
-    change;
-  await drizzle(directory)
-    .update(domains)
-    .set({
-      returnPathDomain,
-      customTrackingDomain,
-      ...(returnPathDomain === domain.returnPathDomain ? {} : { returnPathVerifiedAt: null }),
-      ...(customTrackingDomain === domain.customTrackingDomain ? {} : { customTrackingVerifiedAt: null }),
-    })
-    .where(eq(domains.id, domain.id));
+  const set = (name: "return_path" | "custom_tracking", value: string | null) =>
+    directory
+      .prepare(
+        `UPDATE domains SET ${name}_domain = ?1,
+           ${name}_verified_at = CASE WHEN ${name}_domain IS ?1 THEN ${name}_verified_at END
+         WHERE id = ?2`,
+      )
+      .bind(value, id);
+  const changes = [
+    ...(returnPathDomain === undefined ? [] : [set("return_path", returnPathDomain)]),
+    ...(customTrackingDomain === undefined ? [] : [set("custom_tracking", customTrackingDomain)]),
+  ];
+  if (changes.length > 0) await directory.batch(changes);
 }
 
 /** With its keys and its sender signatures. */

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadPolicy } from "../../src/accounts/policy.ts";
+import { createSender } from "../../src/accounts/senders.ts";
 import { domainEndpoints } from "../../src/api/domains.ts";
 import { dnsOverHttps } from "../../src/local/world/doh.ts";
 import { Zone } from "../../src/local/world/zone.ts";
@@ -361,14 +362,21 @@ describe("domains", () => {
     const domain = await newDomain();
     publish(keysOf(domain)[0]);
     await verify(domain.ID);
+    const { accountId } = s.ours;
+    const sender = { accountId, email: `joe@${domain.Name}`, name: "Joe", confirmed: true };
+    await createSender(s.db.directory, sender, s.clock.now);
+    expect((await policy()).senders).toHaveLength(1);
     s.changed.accounts.length = 0;
     const { status, json } = await s.call("DELETE", `/domains/${domain.ID}`);
     expect([status, json]).toEqual([200, { ErrorCode: 0, Message: `Domain ${domain.Name} removed.` }]);
     expect(s.changed.accounts).toEqual([s.ours.accountId]);
+    expect(await policy()).toMatchObject({ senders: [] });
     expect((await policy()).domains).not.toContain(domain.Name);
     expect(await signingWith(domain.Name)).toEqual([]);
     const left = await s.db.directory
-      .prepare("SELECT count(*) AS n FROM dkim_keys WHERE domain_id = ?")
+      .prepare(
+        "SELECT (SELECT count(*) FROM dkim_keys WHERE domain_id = ?1) + (SELECT count(*) FROM senders WHERE domain_id = ?1) AS n",
+      )
       .bind(domain.ID)
       .first("n");
     expect(left).toBe(0);
