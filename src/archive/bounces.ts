@@ -111,17 +111,6 @@ export async function findBounce(
   return row && withFlag(row);
 }
 
-export function bouncesOfMessage(
-  archive: D1Database,
-  serverId: number,
-  messageId: string,
-): Promise<Bounce[]> {
-  return drizzle(archive)
-    .select()
-    .from(bounces)
-    .where(and(eq(bounces.serverId, serverId), eq(bounces.messageId, messageId)));
-}
-
 /** How many bounces of each type there are, and how many of them keep their address inactive. */
 export function countBounces(
   archive: D1Database,

@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import {
   type BounceFilter,
-  bouncesOfMessage,
   bounceTags,
   countBounces,
   findBounce,
@@ -90,11 +89,6 @@ describe("a bounce", () => {
     });
     expect(await findBounce(db.archive, 2, first?.id ?? 0)).toBeUndefined();
     expect(await findBounce(db.archive, 1, 999_999)).toBeUndefined();
-  });
-
-  it("is found by its message", async () => {
-    expect(await bouncesOfMessage(db.archive, 1, "n")).toMatchObject([{ subject: "tagged" }]);
-    expect(await bouncesOfMessage(db.archive, 2, "n")).toEqual([]);
   });
 });
 
