@@ -1,5 +1,6 @@
 /** The HTTP API: one door, and the families of routes behind it. */
 
+import type { SenderNeeds } from "./ask-to-confirm.ts";
 import type { AuthenticateNeeds } from "./authenticate.ts";
 import { bounceEndpoints } from "./bounces.ts";
 import { type BulkApiNeeds, bulkEndpoints } from "./bulk.ts";
@@ -18,7 +19,7 @@ import { openEndpoints } from "./opens.ts";
 import type { ReadNeeds } from "./read-needs.ts";
 import { referenceRoutes } from "./reference.ts";
 import type { RequestIdNeeds } from "./request-id.ts";
-import { type SenderNeeds, senderEndpoints } from "./senders.ts";
+import { senderEndpoints } from "./senders.ts";
 import { serverTokenEndpoints } from "./server-tokens.ts";
 import { serverEndpoints } from "./servers.ts";
 import { smtpTokenEndpoints } from "./smtp-tokens.ts";

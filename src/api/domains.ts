@@ -1,88 +1,33 @@
-/** Domains of an account: made, changed and deleted, and what their DNS says. Another account's domain is not there. */
+/** Domains of an account: listed, made, changed and deleted. What their DNS says is in domain-dns.ts. */
 import * as z from "zod";
-import {
-  type CheckNeeds,
-  checkDkim,
-  checkReturnPath,
-  checkTracking,
-  rotateKeys,
-} from "../accounts/domain-checks.ts";
 import {
   addDomain,
   changeDomain,
-  type Domain,
   type DomainChange,
   deleteDomain,
-  findDomain,
   listDomains,
 } from "../accounts/domains.ts";
 import { isPublicDomain } from "../accounts/public-domains.ts";
 import { asciiDomain, printable } from "../mail/address.ts";
 import { cursorParameter, formatCursor } from "./cursor.ts";
-import {
-  domainFields,
-  domainFlags,
-  looked,
-  readId,
-  readSubdomain,
-  showDomain,
-  showFlags,
-  showSpf,
-} from "./domain-fields.ts";
+import { domainDnsEndpoints } from "./domain-dns.ts";
+import { domainFlags, readSubdomain, showFlags } from "./domain-fields.ts";
 import { accountEndpoint, type Endpoint } from "./endpoint.ts";
 import { apiError, type Result, refused } from "./error.ts";
+import { afterChange, details, domainOfPath, NOT_FOUND_WHEN, named, showDetails } from "./one-domain.ts";
 import { pageParameters } from "./query.ts";
 import { type SettingsNeeds, settled } from "./settings-needs.ts";
 
 const MAX_NAME = 255;
 const family = "Domains";
 
-const named = z.object({ ID: z.int(), Name: z.string() });
-const details = z.object({ ...named.shape, ...domainFields.shape });
-
-const NOT_FOUND = apiError(510, "The domain for the provided 'ID' was not found.");
 const NOTHING = apiError(502, "No update data was provided.");
-const NOT_FOUND_WHEN = { 510: "There is no such domain" };
 const SUBDOMAIN_WHEN = {
   511: "A name that is to be below the domain is not",
   521: `It is longer than ${MAX_NAME} characters`,
 };
 
 export function domainEndpoints(needs: SettingsNeeds): Endpoint[] {
-  const show = (domain: Domain) => ({
-    ok: { ID: domain.id, Name: domain.name, ...showDomain(domain, needs.mailDomain, needs.now()) },
-  });
-  const find = async (accountId: number, text: string | undefined): Promise<Result<Domain>> => {
-    const id = readId(text);
-    const domain = id === undefined ? undefined : await settled(findDomain(needs.directory, accountId, id));
-    return domain ? { ok: domain } : { error: NOT_FOUND };
-  };
-  /** After a change: what is now stored, and all servers of the account know of it. */
-  const changed = async (accountId: number, id: number) => {
-    await needs.accountChanged(accountId);
-    const domain = await settled(findDomain(needs.directory, accountId, id));
-    return domain ? show(domain) : { error: NOT_FOUND };
-  };
-  const check = (path: string, summary: string, look: (domain: Domain, n: CheckNeeds) => Promise<void>) =>
-    accountEndpoint(
-      {
-        method: "PUT",
-        path: `/domains/:id/${path}`,
-        family,
-        summary,
-        description:
-          "Records that are not there are no error. When the DNS cannot be asked it is 100, and nothing changes.",
-        response: details,
-        errors: NOT_FOUND_WHEN,
-      },
-      async ({ accountId, params }) => {
-        const domain = await find(accountId, params.id);
-        if ("error" in domain) return domain;
-        await looked(look(domain.ok, needs));
-        return changed(accountId, domain.ok.id);
-      },
-    );
-
   return [
     accountEndpoint(
       {
@@ -147,7 +92,9 @@ export function domainEndpoints(needs: SettingsNeeds): Endpoint[] {
             { deploymentSecret: needs.deploymentSecret, now: needs.now() },
           ),
         );
-        return domain ? show(domain) : refused(512, `The domain ${name.ok} already exists on this account.`);
+        return domain
+          ? { ok: showDetails(domain, needs) }
+          : refused(512, `The domain ${name.ok} already exists on this account.`);
       },
     ),
     accountEndpoint(
@@ -160,8 +107,8 @@ export function domainEndpoints(needs: SettingsNeeds): Endpoint[] {
         errors: NOT_FOUND_WHEN,
       },
       async ({ accountId, params }) => {
-        const domain = await find(accountId, params.id);
-        return "error" in domain ? domain : show(domain.ok);
+        const domain = await domainOfPath(accountId, params.id, needs);
+        return "error" in domain ? domain : { ok: showDetails(domain.ok, needs) };
       },
     ),
     accountEndpoint(
@@ -182,12 +129,12 @@ export function domainEndpoints(needs: SettingsNeeds): Endpoint[] {
         errors: { ...NOT_FOUND_WHEN, ...SUBDOMAIN_WHEN, 502: "The body names no field" },
       },
       async ({ accountId, params, body }) => {
-        const domain = await find(accountId, params.id);
+        const domain = await domainOfPath(accountId, params.id, needs);
         if ("error" in domain) return domain;
         const change = readChange(body, domain.ok.name);
         if ("error" in change) return change;
         await settled(changeDomain(needs.directory, domain.ok, change.ok));
-        return changed(accountId, domain.ok.id);
+        return afterChange(domain.ok, needs);
       },
     ),
     accountEndpoint(
@@ -201,49 +148,14 @@ export function domainEndpoints(needs: SettingsNeeds): Endpoint[] {
         errors: NOT_FOUND_WHEN,
       },
       async ({ accountId, params }) => {
-        const domain = await find(accountId, params.id);
+        const domain = await domainOfPath(accountId, params.id, needs);
         if ("error" in domain) return domain;
         await settled(deleteDomain(needs.directory, domain.ok.id));
         await needs.accountChanged(accountId);
         return { ok: { ErrorCode: 0, Message: `Domain ${domain.ok.name} removed.` } };
       },
     ),
-    check("verifydkim", "Looks for the records of the domain's keys", checkDkim),
-    check("verifyreturnpath", "Looks for the alias of the return path", checkReturnPath),
-    check("verifycustomtracking", "Looks for the alias of the domain for tracked links", checkTracking),
-    accountEndpoint(
-      {
-        method: "POST",
-        path: "/domains/:id/verifyspf",
-        family,
-        summary: "Says what an SPF record may include; nothing needs to be verified",
-        response: z.object({ SPFVerified: z.boolean(), SPFHost: z.string(), SPFTextValue: z.string() }),
-        errors: NOT_FOUND_WHEN,
-      },
-      async ({ accountId, params }) => {
-        const domain = await find(accountId, params.id);
-        if ("error" in domain) return domain;
-        const { SPFVerified } = showFlags(domain.ok);
-        return { ok: { SPFVerified, ...showSpf(domain.ok, needs.mailDomain) } };
-      },
-    ),
-    accountEndpoint(
-      {
-        method: "POST",
-        path: "/domains/:id/rotatedkim",
-        family,
-        summary: "Makes new keys, which take over once their records are seen",
-        response: details,
-        errors: { ...NOT_FOUND_WHEN, 505: "New keys wait for their records already" },
-      },
-      async ({ accountId, params }) => {
-        const domain = await find(accountId, params.id);
-        if ("error" in domain) return domain;
-        if (!(await settled(rotateKeys(domain.ok, needs))))
-          return refused(505, "This DKIM is already being renewed.");
-        return changed(accountId, domain.ok.id);
-      },
-    ),
+    ...domainDnsEndpoints(needs),
   ];
 }
 
