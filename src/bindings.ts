@@ -10,7 +10,7 @@ import type { LedgerReport, OutboxObject } from "./accept/outbox.ts";
 import { lookUpAddresses } from "./accounts/dns.ts";
 import { loadPolicy, type ServerPolicy } from "./accounts/policy.ts";
 import { PolicyCache } from "./accounts/policy-cache.ts";
-import { type Loan, RateLeases } from "./accounts/rate-limit.ts";
+import { type Loan, type LoanRequest, RateLeases } from "./accounts/rate-limit.ts";
 import { openKeys } from "./accounts/signing-keys.ts";
 import { checkLogin } from "./accounts/smtp-tokens.ts";
 import { type SystemMessage, sendSystemMessage } from "./accounts/system-message.ts";
@@ -208,19 +208,10 @@ export function policyCache(env: Env): PolicyCache {
 let leases: RateLeases | undefined;
 
 /** From one Outbox of the region, which counts for all Workers there. */
-async function borrow(
-  env: Env,
-  {
-    serverId,
-    region,
-    hash,
-    perMinute,
-  }: { serverId: number; region: Region; hash: string; perMinute: number },
-): Promise<Loan> {
-  const name = shardName(serverId, { region, number: 0 });
+async function borrow(env: Env, name: string, request: LoanRequest): Promise<Loan> {
   try {
     const late = scheduler.wait(BORROW_MS).then(() => Promise.reject(new Error("no answer in time")));
-    return await Promise.race([outboxOf(env, name, region).lend(hash, perMinute), late]);
+    return await Promise.race([outboxOf(env, name).lend(request), late]);
   } catch (error) {
     log("rate not counted", { shard: name, error: String(error) });
     throw error;
@@ -278,9 +269,8 @@ export function apiNeeds(env: Env): ApiNeeds {
     authenticate: (token, request) => policies.byToken(token, regionOfRequest(request)),
     retryAfter({ policy: { serverId }, token }, request) {
       const perMinute = token.ratePerMinute ?? (Number(env.REQUESTS_PER_MINUTE) || REQUESTS_PER_MINUTE);
-      return rates.retryAfter(token.hash, () =>
-        borrow(env, { serverId, region: regionOfRequest(request), hash: token.hash, perMinute }),
-      );
+      const name = shardName(serverId, { region: regionOfRequest(request), number: 0 });
+      return rates.retryAfter({ token: token.hash, perMinute }, (wanted) => borrow(env, name, wanted));
     },
     accept: (policy, submissions, { idempotency, request }) =>
       accept(policy, submissions, { region: regionOfRequest(request), idempotency }, gate),

@@ -6,7 +6,7 @@
  */
 import { DurableObject } from "cloudflare:workers";
 import type { ServerPolicy } from "../accounts/policy.ts";
-import { type Loan, RateWindows } from "../accounts/rate-limit.ts";
+import { type Loan, type LoanRequest, RateWindows } from "../accounts/rate-limit.ts";
 import type { Claim, Hold, JobRef, OutboxPort, Settlement } from "../mail/job.ts";
 import { CLAIM_MS } from "../mail/job.ts";
 import type { MessageRecord } from "../mail/record.ts";
@@ -88,9 +88,9 @@ export class OutboxObject extends DurableObject implements OutboxPort {
     this.#server.expire();
   }
 
-  /** Lends requests to the API of a token, whose minute is counted here. */
-  async lend(token: string, perMinute: number): Promise<Loan> {
-    return this.#rates.lend(token, perMinute, this.#needs.now());
+  /** Lends a token's requests to the API, whose minute is counted here. */
+  async lend(request: LoanRequest): Promise<Loan> {
+    return this.#rates.lend(request, this.#needs.now());
   }
 
   async claim(refs: JobRef[], claimer: string): Promise<{ claims: Claim[]; gone: JobRef[] }> {

@@ -1,13 +1,15 @@
 /**
- * How many requests a token may make in a minute. An Outbox counts for all Workers near it, in memory, and lends each Worker's isolate
- * a sixtieth of the limit at a time: a request costs nothing but one in so many, and a token never gets more than its limit there.
- * Cloudflare's own rate limiting knows one limit for all keys, and none that each token could have for itself.
+ * How many requests to the API a token may make in a minute. An Outbox counts for all Workers near it, in memory, and lends requests
+ * to each Worker's isolate, more to those that come back for more: what is lent and not used is lost for that minute. A thousandth of
+ * the limit an isolate has unasked, so that a token without a limit of its own costs nothing until it is used a lot.
  *
- * Minutes are fixed (RFC 6585 §4 leaves the counting to us): around the turn of one, two limits may be used up in a short time.
+ * Cloudflare's rate limiting has one limit for all keys; weights (`delta`) could make others of it, but they are not known locally,
+ * where each request would also be one of a Durable Object. Minutes are fixed: around the turn of one, two limits may be used up.
  */
 const WINDOW_MS = 60_000;
-/** So many times a minute, and an isolate, an Outbox is asked about a token at most. */
-const PARTS = 60;
+/** Of the limit, how much is lent at once at most: nobody asks much more often than once a second. */
+const LARGEST_PART = 1 / 60;
+const UNASKED_PART = 1 / 1_000;
 /** When the Outbox does not answer, so long goes each request without being counted: limits protect, and must not fail anybody. */
 const GRACE_MS = 1_000;
 /** Of tokens: some kB. */
@@ -20,18 +22,26 @@ export interface Loan {
   forMs: number;
 }
 
+export interface LoanRequest {
+  /** The token's hash. */
+  token: string;
+  perMinute: number;
+  /** How many requests are asked for. */
+  want: number;
+}
+
 /** In an Outbox: what is left of this minute, by token. */
 export class RateWindows {
   #until = 0;
   readonly #left = new Map<string, number>();
 
-  lend(token: string, perMinute: number, now: number): Loan {
+  lend({ token, perMinute, want }: LoanRequest, now: number): Loan {
     if (now >= this.#until) {
       this.#left.clear();
-      this.#until = (Math.floor(now / WINDOW_MS) + 1) * WINDOW_MS;
+      this.#until = endOfMinute(now);
     }
     const left = this.#left.get(token) ?? perMinute;
-    const requests = Math.min(left, Math.ceil(perMinute / PARTS));
+    const requests = Math.min(left, want);
     this.#left.set(token, left - requests);
     return { requests, forMs: this.#until - now };
   }
@@ -40,11 +50,13 @@ export class RateWindows {
 interface Lease {
   left: number;
   until: number;
+  /** How many to ask for next. */
+  want: number;
   /** There is no more to be had until then. */
   isLast: boolean;
 }
 
-/** In a Worker's isolate: what it was lent. */
+/** In a Worker's isolate: what it has. */
 export class RateLeases {
   readonly #now: () => number;
   readonly #leases = new Map<string, Lease>();
@@ -54,42 +66,52 @@ export class RateLeases {
   }
 
   /** Counts a request. In how many seconds the token may ask again; 0 when it may now. Never rejects. */
-  async retryAfter(token: string, borrow: () => Promise<Loan>): Promise<number> {
-    const kept = this.#take(token);
+  async retryAfter(
+    { token, perMinute }: { token: string; perMinute: number },
+    borrow: (request: LoanRequest) => Promise<Loan>,
+  ): Promise<number> {
+    const lease = this.#lease(token, perMinute);
+    const kept = take(lease, this.#now());
     if (kept !== "none") return kept;
     try {
-      this.#add(token, await borrow());
+      const { requests, forMs } = await borrow({ token, perMinute, want: lease.want });
+      // After a grace that another request began, counting begins anew.
+      lease.left = (Number.isFinite(lease.left) ? lease.left : 0) + requests;
+      lease.until = this.#now() + forMs;
+      lease.want = Math.min(2 * lease.want, Math.ceil(perMinute * LARGEST_PART));
+      lease.isLast = requests === 0;
     } catch {
-      // Limits protect, and must not fail anybody: what nobody counts may go on. Who lends says so in the log.
-      this.#put(token, { left: Number.POSITIVE_INFINITY, until: this.#now() + GRACE_MS, isLast: false });
+      // Who lends says so in the log. Asked again only after the grace.
+      lease.left = Number.POSITIVE_INFINITY;
+      lease.until = this.#now() + GRACE_MS;
     }
-    const taken = this.#take(token);
-    // Requests that asked at the same time may have used it up already, by a limit that is all but reached.
+    const taken = take(lease, this.#now());
+    // Others that asked at the same time used it up: there is next to nothing left.
     return taken === "none" ? 1 : taken;
   }
 
-  #take(token: string): number | "none" {
-    const lease = this.#leases.get(token);
+  /** This minute's; requests that ask at the same time share it. */
+  #lease(token: string, perMinute: number): Lease {
     const now = this.#now();
-    if (!lease || now >= lease.until) return "none";
-    if (lease.left >= 1) {
-      lease.left--;
-      return 0;
-    }
-    return lease.isLast ? Math.ceil((lease.until - now) / 1000) : "none";
+    const kept = this.#leases.get(token);
+    if (kept && now < kept.until) return kept;
+    const unasked = Math.floor(perMinute * UNASKED_PART);
+    const made = { left: unasked, until: endOfMinute(now), want: Math.max(1, unasked), isLast: false };
+    // Leases are worth a minute: who comes back after this is lent anew.
+    if (this.#leases.size >= MAX_LEASES && !kept) this.#leases.clear();
+    this.#leases.set(token, made);
+    return made;
   }
+}
 
-  /** To what others brought that asked at the same time. */
-  #add(token: string, { requests, forMs }: Loan): void {
-    const now = this.#now();
-    const before = this.#leases.get(token);
-    const left = before && now < before.until && Number.isFinite(before.left) ? before.left : 0;
-    this.#put(token, { left: left + requests, until: now + forMs, isLast: requests === 0 });
+function take(lease: Lease, now: number): number | "none" {
+  if (lease.left >= 1) {
+    lease.left--;
+    return 0;
   }
+  return lease.isLast ? Math.max(1, Math.ceil((lease.until - now) / 1_000)) : "none";
+}
 
-  #put(token: string, lease: Lease): void {
-    // Leases last a minute: who comes back after this is lent anew.
-    if (this.#leases.size >= MAX_LEASES && !this.#leases.has(token)) this.#leases.clear();
-    this.#leases.set(token, lease);
-  }
+function endOfMinute(now: number): number {
+  return (Math.floor(now / WINDOW_MS) + 1) * WINDOW_MS;
 }

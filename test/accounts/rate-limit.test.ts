@@ -11,15 +11,15 @@ function world(isolates = 1) {
   const windows = new RateWindows();
   const leases = Array.from({ length: isolates }, () => new RateLeases(() => clock.now));
   const call = (perMinute: number, { token = "t", isolate = 0 } = {}) =>
-    (leases[isolate] as RateLeases).retryAfter(token, async () => {
+    (leases[isolate] as RateLeases).retryAfter({ token, perMinute }, async (request) => {
       clock.asked++;
-      return windows.lend(token, perMinute, clock.now);
+      return windows.lend(request, clock.now);
     });
   return { clock, call };
 }
 
 describe("a token's requests in a minute", () => {
-  it.each([1, 5, 59, 60, 61, 100, 1_000])(
+  it.each([1, 5, 59, 60, 61, 100, 999])(
     "are %d, and then it is told when the next minute begins",
     async (limit) => {
       const { clock, call } = world();
@@ -62,10 +62,27 @@ describe("a token's requests in a minute", () => {
     expect(answers.filter((seconds) => seconds === 0)).toHaveLength(100);
   });
 
-  it("cost an Outbox no more than sixty questions, and one after which all is refused", async () => {
+  it("cost an Outbox few questions, also when many are refused", async () => {
     const { clock, call } = world();
     for (let i = 0; i < 30_000; i++) await call(20_000);
-    expect(clock.asked).toBe(61);
+    // 20 unasked; then 20, 40, 80, 160, 320 and 334 at a time; and one after which all is refused.
+    expect(clock.asked).toBe(5 + Math.ceil((20_000 - 620) / 334) + 1);
+  });
+
+  it("cost nothing while they are few and the limit is high", async () => {
+    const { clock, call } = world();
+    for (let i = 0; i < 1_200; i++) expect(await call(1_200_000)).toBe(0);
+    expect(clock.asked).toBe(0);
+    await call(1_200_000);
+    expect(clock.asked).toBe(1);
+  });
+
+  it("are left to those who use them: isolates that asked once keep little from the others", async () => {
+    const { call } = world(200);
+    for (let isolate = 0; isolate < 200; isolate++) expect(await call(600, { isolate })).toBe(0);
+    let more = 0;
+    while ((await call(600)) === 0) more++;
+    expect(more).toBe(400);
   });
 
   it("are each token's own", async () => {
@@ -81,11 +98,25 @@ describe("a token's requests in a minute", () => {
       asked++;
       return Promise.reject(new Error("away"));
     };
-    for (let i = 0; i < 50; i++) expect(await leases.retryAfter("t", away)).toBe(0);
+    for (let i = 0; i < 50; i++) expect(await leases.retryAfter({ token: "t", perMinute: 9 }, away)).toBe(0);
     expect(asked).toBe(1);
     clock.now += 1_000;
     const none = async (): Promise<Loan> => ({ requests: 0, forMs: 5_000 });
-    expect(await leases.retryAfter("t", none)).toBe(5);
+    expect(await leases.retryAfter({ token: "t", perMinute: 9 }, none)).toBe(5);
     expect(await call(1)).toBe(0);
+  });
+
+  it("are counted again by one that is answered while another is not", async () => {
+    const { clock } = world();
+    const leases = new RateLeases(() => clock.now);
+    const token = { token: "t", perMinute: 9 };
+    const lends = async (): Promise<Loan> => ({ requests: 1, forMs: 60_000 });
+    const both = [
+      leases.retryAfter(token, () => Promise.reject(new Error("away"))),
+      leases.retryAfter(token, lends),
+    ];
+    expect(await Promise.all(both)).toEqual([0, 0]);
+    const none = async (): Promise<Loan> => ({ requests: 0, forMs: 60_000 });
+    expect(await leases.retryAfter(token, none)).toBe(60);
   });
 });
