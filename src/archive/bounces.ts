@@ -87,7 +87,8 @@ function condition(serverId: number, filter: BounceFilter): SQL | undefined {
   const { stream, type, inactive, email, tag, messageId, from, to } = filter;
   return and(
     eq(bounces.serverId, serverId),
-    eq(bounces.stream, stream),
+    // The plus keeps SQLite from the index of streams, where the one of messages leads to a few rows at once.
+    messageId === undefined ? eq(bounces.stream, stream) : sql`+${bounces.stream} = ${stream}`,
     type === undefined ? undefined : eq(bounces.type, type),
     inactive === undefined ? undefined : eq(bounces.inactive, inactive),
     email === undefined ? undefined : sql`instr(${bounces.email}, ${email.toLowerCase()}) > 0`,
@@ -154,7 +155,8 @@ export async function markActive(
         eq(bounces.serverId, serverId),
         eq(bounces.stream, stream),
         sql`${bounces.email} in (select value from json_each(${listed}))`,
-        eq(bounces.inactive, true),
+        // Written out: SQLite takes the index of inactive ones for no parameter.
+        sql`${bounces.inactive} = 1`,
       ),
     );
 }

@@ -86,7 +86,9 @@ export const bounces = sqliteTable(
   },
   (t) => [
     uniqueIndex("bounces_once").on(t.serverId, t.messageId, t.email, t.type),
-    index("bounces_newest").on(t.serverId, t.id),
+    // What is counted of a stream most often is all in the index.
+    index("bounces_newest").on(t.serverId, t.stream, t.id, t.type, t.inactive),
+    index("bounces_inactive").on(t.serverId, t.email).where(sql`inactive = 1`),
   ],
 );
 
@@ -203,5 +205,9 @@ export const inbound = sqliteTable(
     raw: text().notNull(),
     summary: text({ mode: "json" }).$type<InboundSummary>().notNull(),
   },
-  (t) => [primaryKey({ columns: [t.serverId, t.id] })],
+  (t) => [
+    primaryKey({ columns: [t.serverId, t.id] }),
+    // A row here has all of a text: to count them without this, each would be read.
+    index("inbound_newest").on(t.serverId, t.status, t.id),
+  ],
 );
