@@ -10,7 +10,7 @@ import { join } from "node:path";
 /** What succeeds when it is there, and the Debian package that has it. */
 const LIBRARIES: [string[], string][] = [
   [["ruby", "-e", "require 'postmark'"], "ruby-postmark"],
-  [["python3", "-c", "import django, anymail, requests"], "python3-django-anymail"],
+  [["/usr/bin/python3", "-c", "import django, anymail, requests"], "python3-django-anymail"],
 ];
 
 /** Program, and the Debian package that has it. */

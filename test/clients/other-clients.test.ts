@@ -14,7 +14,9 @@ const postmarkTransport: typeof import("nodemailer-postmark-transport").default 
 )("nodemailer-postmark-transport");
 const has = (program: string, ...args: string[]) => spawnSync(program, args).status === 0;
 const hasRuby = has("ruby", "-e", "require 'postmark'");
-const hasAnymail = has("python3", "-c", "import django, anymail, requests");
+/** The one that Debian's packages are for: another may come first on the path. */
+const PYTHON = "/usr/bin/python3";
+const hasAnymail = has(PYTHON, "-c", "import django, anymail, requests");
 
 let system: System;
 beforeAll(async () => {
@@ -41,7 +43,7 @@ describe.runIf(hasRuby)("Postmark's Ruby gem", () => {
       text_body: expect.stringContaining("Hello from a gem"),
     });
     expect(seen.batch.map((r: { error_code: number }) => r.error_code)).toEqual([0, 0, 0]);
-    expect(seen.refused).toEqual({ class: "Postmark::InvalidEmailRequestError", code: 300 });
+    expect(seen.refused).toEqual({ class: "Postmark::InvalidEmailAddressError", code: 300 });
     expect(seen.inactive).toEqual(["gone@customer.test"]);
     expect(seen.templated.message).toBe("OK");
     expect(seen.listed).toEqual(["From Ruby"]);
@@ -68,7 +70,7 @@ describe.runIf(hasAnymail)("Anymail, for Django", () => {
     const suppressed = { Suppressions: [{ EmailAddress: "suppressed@customer.test" }] };
     await system.api("POST", "/message-streams/outbound/suppressions", suppressed);
     const env = { ...environment(), API_URL: system.local.http, TEMPLATE: "django" };
-    const { stdout } = await run("python3", [join(import.meta.dirname, "anymail-client.py")], { env });
+    const { stdout } = await run(PYTHON, [join(import.meta.dirname, "anymail-client.py")], { env });
     const seen = JSON.parse(stdout);
     expect(seen.sent).toEqual({ "ann@customer.test": "sent", "bob@customer.test": "sent" });
     expect(seen.merged).toEqual({ "one@merge.test": "sent", "two@merge.test": "sent" });
