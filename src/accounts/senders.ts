@@ -6,7 +6,7 @@ import { and, asc, count, eq, gt, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import { domainOf } from "../mail/address.ts";
 import { domains, senders } from "../schema/directory.ts";
-import { addDomain, changeDomain, type Domain, findDomainByName, type Page, withKeys } from "./domains.ts";
+import { addDomain, type Domain, findDomainByName, type Page, withKeys } from "./domains.ts";
 
 export interface Sender extends Readonly<typeof senders.$inferSelect> {
   domain: Domain;
@@ -19,8 +19,6 @@ export interface NewSender {
   name: string;
   replyTo: string;
   personalNote: string;
-  /** Of its domain; undefined leaves that as it is. */
-  returnPathDomain?: string;
 }
 
 /** One whose confirmation is as it is said, as the local seed wants it. */
@@ -50,18 +48,17 @@ export async function createSender(
 /** A new one, on a domain that comes to be with it when the account has none of the name; undefined when it exists. */
 export async function addSender(
   directory: D1Database,
-  { accountId, email, name, replyTo, personalNote, returnPathDomain }: NewSender,
+  { accountId, email, name, replyTo, personalNote }: NewSender,
   { deploymentSecret, now }: { deploymentSecret: string; now: number },
 ): Promise<Sender | undefined> {
   const db = drizzle(directory);
   const isMine = and(eq(senders.accountId, accountId), eq(senders.email, email));
   if (await db.select({ id: senders.id }).from(senders).where(isMine).get()) return undefined;
-  const domain = { accountId, name: domainOf(email), returnPathDomain, implied: true };
+  const domain = { accountId, name: domainOf(email), implied: true };
   await addDomain(directory, domain, { deploymentSecret, now });
   const there = await findDomainByName(directory, accountId, domain.name);
   // Deleted a moment ago by another call.
   if (!there) throw new Error("the domain of a new sender is gone");
-  if (returnPathDomain !== undefined) await changeDomain(directory, there, { returnPathDomain });
   const row = await db
     .insert(senders)
     .values({ accountId, domainId: there.id, email, name, replyTo, personalNote, createdAt: now })

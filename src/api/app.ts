@@ -16,6 +16,7 @@ import { type InboundNeeds, inboundEndpoints } from "./inbound.ts";
 import { inboundRuleEndpoints } from "./inbound-rules.ts";
 import { messageEndpoints } from "./messages.ts";
 import { openEndpoints } from "./opens.ts";
+import { ownDnsRoutes } from "./own-dns.ts";
 import type { ReadNeeds } from "./read-needs.ts";
 import { referenceRoutes } from "./reference.ts";
 import type { RequestIdNeeds } from "./request-id.ts";
@@ -77,6 +78,7 @@ export function apiApp(needs: ApiNeeds) {
     .route("/", mount(declared, needs))
     .route("/", referenceRoutes(declared, needs.publicUrl))
     .route("/", confirmRoutes(needs))
+    .route("/", ownDnsRoutes(needs))
     .route("/", gatewayRoutes(needs))
     .route("/", healthRoutes(needs));
 }

@@ -21,7 +21,9 @@ export const senderBody = z.object({
 });
 type Body = z.infer<typeof senderBody>;
 
-export function readNew(body: Body): Result<Omit<NewSender, "accountId">> {
+export function readNew(
+  body: Body,
+): Result<Omit<NewSender, "accountId"> & Pick<SenderChange, "returnPathDomain">> {
   if (!body.FromEmail?.trim()) return refused(520, "The field 'FromEmail' is required.");
   const from = readAddress("FromEmail", body.FromEmail);
   if ("error" in from) return from;
@@ -32,6 +34,7 @@ export function readNew(body: Body): Result<Omit<NewSender, "accountId">> {
   const fields = readChange({ ...body, Name: body.Name ?? "" }, domain);
   if ("error" in fields) return fields;
   const { name = "", replyTo = "", personalNote = "", returnPathDomain } = fields.ok;
+  // What is not given, or empty, leaves the return path that the domain may have.
   return { ok: { email, name, replyTo, personalNote, returnPathDomain: returnPathDomain ?? undefined } };
 }
 

@@ -6,7 +6,7 @@ import { domainOf } from "../mail/address.ts";
 import { askToConfirm, INACTIVE_WHEN, type SenderNeeds } from "./ask-to-confirm.ts";
 import { cursorParameter, formatCursor } from "./cursor.ts";
 import { accountEndpoint, type Endpoint } from "./endpoint.ts";
-import { type ApiError, apiError, refused } from "./error.ts";
+import { apiError, refused } from "./error.ts";
 import {
   afterChange,
   details,
@@ -84,24 +84,23 @@ export function senderEndpoints(needs: SenderNeeds): Endpoint[] {
       async ({ accountId, body }) => {
         const fields = readNew(body);
         if ("error" in fields) return fields;
+        const { returnPathDomain, ...own } = fields.ok;
         const secrets = { deploymentSecret: needs.deploymentSecret, now: needs.now() };
-        const sender = await settled(addSender(needs.directory, { accountId, ...fields.ok }, secrets));
+        const sender = await settled(addSender(needs.directory, { accountId, ...own }, secrets));
         if (!sender)
-          return refused(504, `A sender signature for ${fields.ok.email} already exists on this account.`);
-        let error: ApiError | undefined;
+          return refused(504, `A sender signature for ${own.email} already exists on this account.`);
+        let isAsked = false;
         try {
-          error = await askToConfirm(sender, needs);
-        } catch (cause) {
+          const error = await askToConfirm(sender, needs);
+          if (error) return { error };
+          isAsked = true;
+        } finally {
           // What is answered with an error has changed nothing: the same request is to work later.
-          await settled(deleteSender(needs.directory, sender));
-          throw cause;
+          if (!isAsked) await settled(deleteSender(needs.directory, sender));
         }
-        if (error) {
-          await settled(deleteSender(needs.directory, sender));
-          return { error };
-        }
-        await needs.accountChanged(accountId);
-        return { ok: showSender(sender, needs) };
+        if (returnPathDomain !== undefined)
+          await settled(changeDomain(needs.directory, sender.domain, { returnPathDomain }));
+        return afterChange(sender, needs);
       },
     ),
     accountEndpoint(

@@ -139,6 +139,16 @@ describe("a new signature", () => {
     expect((await s.call("POST", "/senders", again, s.theirs)).status).toBe(200);
   });
 
+  it("changes nothing of a domain that is there when its mailbox cannot be asked", async () => {
+    const first = await newSender({ FromEmail: "a@kept.example", ReturnPathDomain: "pm.kept.example" });
+    gate = "away";
+    const second = { FromEmail: "b@kept.example", Name: "B", ReturnPathDomain: "other.kept.example" };
+    expect((await s.call("POST", "/senders", second)).status).toBe(503);
+    expect(await get(first.ID)).toEqual(first);
+    gate = "accepted";
+    expect((await s.call("POST", "/senders", second)).json.ReturnPathDomain).toBe("other.kept.example");
+  });
+
   it.each([
     ["inactive", 422, 406],
     ["away", 503, 100],

@@ -165,6 +165,14 @@ describe("a sender signature", () => {
     expect(TotalCount).toBe(1);
   });
 
+  it("is asked by a message whose keys anybody can look up", async () => {
+    const { records } = (await (await fetch(`${system.local.http}/health/dns`)).json()) as {
+      records: { name: string; value: string }[];
+    };
+    const { dkim } = await verdictOf(await system.arrives("jane@small.example"));
+    expect(records.map(({ name }) => name)).toEqual(dkim.map(([s]) => `${s}._domainkey.example.com`));
+  });
+
   it("may be resent, and only the last link works", async () => {
     const made = await account.createSenderSignature({
       Name: "Jim",
