@@ -117,8 +117,24 @@ describe("killed at random", () => {
     expect(lost).toEqual([]);
     expect(ledger.drift).toBe(0);
     expect(unexplained).toEqual([]);
+    await statisticsAgree(ledger);
   }, 900_000);
 });
+
+/** Each recipient that any Outbox took is counted once, however often its flush was killed and began again. */
+async function statisticsAgree({
+  accepted,
+  bounced,
+  expired,
+  suppressed,
+}: Record<string, number>): Promise<void> {
+  const counted = async () => (await system.api("GET", "/stats/outbound")).json as Record<string, number>;
+  const sent = (accepted ?? 0) - (suppressed ?? 0);
+  // What was accepted last is in the archive some seconds later.
+  await until("statistics have all", async () => ((await counted()).Sent ?? 0) >= sent, 60_000);
+  const { Sent, Bounced } = await counted();
+  expect({ Sent, Bounced }).toEqual({ Sent: sent, Bounced: (bounced ?? 0) + (expired ?? 0) });
+}
 
 /** The MessageID that the API gave; undefined when it took nothing. */
 async function post(number: number): Promise<string | undefined> {

@@ -111,27 +111,38 @@ describe("counting", () => {
     expect(await counted(db.archive)).toEqual(await recounted(db.archive));
   });
 
-  it("costs a row or two for hundreds of messages, and for each bounce's type one", async () => {
+  it("costs a row for hundreds of messages, a second one with a tag, and none when they are told again", async () => {
     const rows = async (records: MessageRecord[]) => {
+      const counting = new Set<D1PreparedStatement>();
       let written = 0;
-      const counting = {
-        prepare: (sql: string) => db.archive.prepare(sql),
+      const archive = {
+        prepare: (sql: string) => ({
+          bind(...values: unknown[]) {
+            const statement = db.archive.prepare(sql).bind(...values);
+            if (sql.includes("INTO counters")) counting.add(statement);
+            return statement;
+          },
+        }),
         async batch(all: D1PreparedStatement[]) {
           const results = await db.archive.batch(all);
-          written += results.reduce((sum, r) => sum + r.meta.rows_written, 0);
+          results.forEach((result, i) => {
+            if (counting.has(all[i] as D1PreparedStatement)) written += result.meta.rows_written;
+          });
           return results;
         },
       };
-      await record({ ...db, archive: counting as D1Database, now: () => NOON }, records);
+      await record({ ...db, archive: archive as unknown as D1Database, now: () => NOON }, records);
       return written;
     };
     const many = (tag: string) =>
-      Array.from({ length: 500 }, () => message([delivered("a@x.example")], { tag }));
-    expect(await rows(many(""))).toBe(1_001);
-    expect(await rows(many("welcome"))).toBe(1_002);
-    expect(
-      await rows([message([delivered("a@x.example")], { tag: "t", summary: { trackOpens: true } })]),
-    ).toBe(4);
+      Array.from({ length: 500 }, () =>
+        message([delivered("a@x.example"), delivered("b@x.example")], { tag, summary: { trackOpens: true } }),
+      );
+    const told = many("");
+    expect(await rows(told)).toBe(1);
+    expect(await rows(told)).toBe(0);
+    expect(await rows(many("welcome"))).toBe(2);
+    expect(await rows([message([hardBounced("a@x.example"), hardBounced("b@x.example")])])).toBe(2);
   });
 });
 
@@ -151,6 +162,9 @@ const stories = (email: string): RecipientRecord[][] => {
     [refused(email)],
     [waiting(email), { ...refused(email), bounceType: "TemplateRenderingFailed" }],
     [waiting(email)],
+    // Nothing does this today; the rule holds all the same.
+    [{ ...waiting(email), state: "suppressed" }, delivered(email)],
+    [{ ...refused(email) }, delivered(email)],
   ];
 };
 
@@ -163,7 +177,7 @@ const plan = fc.array(
     trackOpens: fc.boolean(),
     trackLinks: fc.constantFrom("None" as const, "HtmlAndText" as const),
     trackedLinks: fc.constantFrom(undefined, 2),
-    recipients: fc.array(fc.nat(7), { minLength: 1, maxLength: 3 }),
+    recipients: fc.array(fc.nat(9), { minLength: 1, maxLength: 3 }),
   }),
   { minLength: 1, maxLength: 5 },
 );
@@ -171,7 +185,7 @@ const plan = fc.array(
 const telling = fc.array(fc.tuple(fc.nat(), fc.nat(4), fc.boolean()), { minLength: 1, maxLength: 25 });
 
 describe("counting, whatever comes when", () => {
-  it("agrees with a recount of what is stored, after each call", async () => {
+  it("agrees with a recount of what is stored", async () => {
     await fc.assert(
       fc.asyncProperty(plan, telling, async (planned, told) => {
         const tables = ["messages", "recipients", "bounces", "counters"];
@@ -189,12 +203,10 @@ describe("counting, whatever comes when", () => {
           if (!together || batches.length === 0) batches.push([]);
           batches.at(-1)?.push({ ...of.message, recipients });
         }
-        for (const batch of batches) {
-          await note(batch);
-          expect(await counted(db.archive)).toEqual(await recounted(db.archive));
-        }
+        for (const batch of batches) await note(batch);
+        expect(await counted(db.archive)).toEqual(await recounted(db.archive));
       }),
-      { numRuns: 25 },
+      { numRuns: 20 },
     );
-  }, 60_000);
+  }, 240_000);
 });
