@@ -3,6 +3,7 @@
  * sent together, and rendered with one model.
  */
 import { inlineCss } from "./inline-css.ts";
+import { composeLayout, inlineOnce } from "./inline-once.ts";
 import { type Limits, type RenderOptions, render } from "./render.ts";
 import { type Compiled, compile, type TemplateError } from "./template.ts";
 
@@ -17,6 +18,10 @@ export type MessageSource = Record<Part, string | null> & {
 export interface CompiledMessage {
   parts: Partial<Record<Part, Compiled>>;
   layouts: { htmlBody?: Compiled; textBody?: Compiled };
+  /** The HTML's sources; its layout's is undefined when it has none. */
+  html: { source: string; layout: string | undefined };
+  /** Made when it is first needed: the HTML with its layout and its styles inlined; "each" when that must be done after rendering. */
+  styledHtml?: Compiled | "each";
   /** About how much memory it takes. */
   bytes: number;
 }
@@ -31,7 +36,8 @@ export function compileMessage({
   layout,
   ...source
 }: MessageSource): { ok: CompiledMessage } | { errors: PartError[] } {
-  const message: CompiledMessage = { parts: {}, layouts: {}, bytes: 0 };
+  const html = { source: source.htmlBody ?? "", layout: layout?.htmlBody ?? undefined };
+  const message: CompiledMessage = { parts: {}, layouts: {}, html, bytes: 0 };
   const errors: PartError[] = [];
   const compiled = (part: Part, text: string | null | undefined, isLayout: boolean): Compiled | undefined => {
     if (!text) return undefined;
@@ -40,7 +46,8 @@ export function compileMessage({
       errors.push(...result.errors.map((error) => ({ part, ...error })));
       return undefined;
     }
-    message.bytes += result.ok.bytes;
+    // What is made of the HTML to inline its styles takes as much again.
+    message.bytes += part === "htmlBody" ? 2 * result.ok.bytes : result.ok.bytes;
     return result.ok;
   };
   for (const part of PARTS) {
@@ -55,22 +62,42 @@ export function compileMessage({
 
 /** "" for a part that is not there. The error says which part it is of, in a sentence. */
 export function renderMessage(
-  { parts, layouts }: CompiledMessage,
+  message: CompiledMessage,
   model: unknown,
   options: { inlineCss: boolean; budget?: Limits },
 ): { ok: Rendered } | { error: string } {
   const rendered: Rendered = { subject: "", htmlBody: "", textBody: "" };
   const { budget } = options;
+  const { parts, layouts } = message;
+  const styled = options.inlineCss ? styledHtml(message) : "each";
   for (const part of PARTS) {
-    const result = renderPart(parts[part], part === "subject" ? undefined : layouts[part], model, {
+    const isStyled = part === "htmlBody" && styled !== "each";
+    const layout = part === "subject" || isStyled ? undefined : layouts[part];
+    const result = renderPart(isStyled ? styled : parts[part], layout, model, {
       escape: part === "htmlBody",
       ...(budget ? { budget } : {}),
     });
     if ("error" in result) return { error: result.error };
     rendered[part] = result.ok;
   }
-  if (options.inlineCss) rendered.htmlBody = inlineCss(rendered.htmlBody);
+  if (options.inlineCss && styled === "each") rendered.htmlBody = inlineCss(rendered.htmlBody);
   return { ok: rendered };
+}
+
+function styledHtml(message: CompiledMessage): Compiled | "each" {
+  message.styledHtml ??= compileStyled(message) ?? "each";
+  return message.styledHtml;
+}
+
+function compileStyled({ layouts, html }: CompiledMessage): Compiled | undefined {
+  // In a section of the layout the content would have another scope.
+  const hasSlot = layouts.htmlBody?.nodes.some(({ kind }) => kind === "slot") ?? false;
+  if (layouts.htmlBody && !hasSlot) return undefined;
+  const whole =
+    html.layout === undefined || !layouts.htmlBody ? html.source : composeLayout(html.layout, html.source);
+  const inlined = whole === undefined ? undefined : inlineOnce(whole);
+  const result = inlined === undefined ? undefined : compile(inlined);
+  return result && "ok" in result ? result.ok : undefined;
 }
 
 /** With its layout around it; "" for a part that is not there. */
