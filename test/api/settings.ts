@@ -33,7 +33,12 @@ export interface Settings {
   changed: { servers: number[]; accounts: number[] };
   logged: Record<string, unknown>[];
   /** With our tokens unless told otherwise. */
-  call(method: string, path: string, body?: unknown, as?: Partial<Tenant>): Promise<Answer>;
+  call(
+    method: string,
+    path: string,
+    body?: unknown,
+    as?: Partial<Tenant> & { headers?: object },
+  ): Promise<Answer>;
   dispose(): Promise<void>;
 }
 
@@ -86,10 +91,11 @@ export async function openSettings<M extends object>(
     clock,
     changed,
     logged,
-    async call(method, path, body, as = ours) {
+    async call(method, path, body, as: Partial<Tenant> & { headers?: object } = ours) {
       const headers: Record<string, string> = { "Content-Type": "application/json" };
       if (as.serverToken) headers["X-Postmark-Server-Token"] = as.serverToken;
       if (as.accountToken) headers["X-Postmark-Account-Token"] = as.accountToken;
+      Object.assign(headers, as.headers);
       const text = body === undefined ? undefined : typeof body === "string" ? body : JSON.stringify(body);
       const response = await app.request(path, { method, headers, body: text });
       const code = response.headers.get("X-PM-ApiErrorCode");
