@@ -94,6 +94,11 @@ export function insertKeys(
     .bind(state, now, JSON.stringify(keys), domain.accountId, domain.name);
 }
 
+/** Whether it is the RSA key of a pair that waits. */
+export function leadsPending(key: DkimKey): boolean {
+  return key.state === "pending" && key.algorithm === "rsa-sha256";
+}
+
 /** Whether its record is no longer needed. */
 export function isSafeToRemove(key: DkimKey, now: number): boolean {
   return key.state === "revoked" && (key.revokedAt ?? now) + ON_THE_WAY_MS <= now;

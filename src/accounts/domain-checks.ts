@@ -8,7 +8,7 @@
 import { and, eq, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import { dkimKeys, domains } from "../schema/directory.ts";
-import { type DkimKey, insertKeys, newDkimKeys, publishes } from "./dkim-keys.ts";
+import { type DkimKey, insertKeys, leadsPending, newDkimKeys, publishes } from "./dkim-keys.ts";
 import { type DnsNeeds, lookUpCname, lookUpTxt } from "./dns.ts";
 import { dnsNames, ownReturnPath } from "./dns-names.ts";
 import type { Domain } from "./domains.ts";
@@ -17,10 +17,6 @@ export interface CheckNeeds extends DnsNeeds {
   directory: D1Database;
   now(): number;
   mailDomain: string;
-}
-
-export function isPending(key: DkimKey): boolean {
-  return key.state === "pending" && key.algorithm === "rsa-sha256";
 }
 
 /** Looks for the records of all keys that sign or wait, and lets those that are there take over. */
@@ -33,7 +29,7 @@ export async function checkDkim(domain: Domain, needs: CheckNeeds): Promise<void
       if (records.some((record) => publishes(record, key))) seen.add(key);
     }),
   );
-  const waiting = keys.find(isPending);
+  const waiting = keys.find(leadsPending);
   const pair = keys.filter((key) => key.state === "pending" && seen.has(key));
   if (waiting && seen.has(waiting)) await takeOver(domain, { waiting, pair }, needs);
   else await noteRecords(domain, { seen, joins: waiting ? [] : pair }, needs);
@@ -126,7 +122,7 @@ export async function rotateKeys(
   domain: Domain,
   { directory, now, deploymentSecret }: Pick<CheckNeeds, "directory" | "now"> & { deploymentSecret: string },
 ): Promise<boolean> {
-  if (domain.keys.some(isPending)) return false;
+  if (domain.keys.some(leadsPending)) return false;
   const keys = await newDkimKeys(deploymentSecret, now());
   const leftovers = drizzle(directory)
     .delete(dkimKeys)

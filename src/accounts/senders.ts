@@ -73,15 +73,15 @@ export async function findSender(
   accountId: number,
   id: number,
 ): Promise<Sender | undefined> {
-  const [found] = await withDomains(
-    directory,
-    await drizzle(directory)
-      .select({ sender: senders, domain: domains })
-      .from(senders)
-      .leftJoin(domains, eq(senders.domainId, domains.id))
-      .where(and(eq(senders.id, id), eq(senders.accountId, accountId))),
-  );
-  return found;
+  const row = await drizzle(directory)
+    .select({ sender: senders, domain: domains })
+    .from(senders)
+    .leftJoin(domains, eq(senders.domainId, domains.id))
+    .where(and(eq(senders.id, id), eq(senders.accountId, accountId)))
+    .get();
+  if (!row) return undefined;
+  const [domain = without(row.sender)] = row.domain ? await withKeys(directory, [row.domain]) : [];
+  return { ...row.sender, domain };
 }
 
 /** By address; `total` is of the whole list. */
@@ -124,20 +124,6 @@ export async function deleteSender(directory: D1Database, { id, domainId }: Send
     directory.prepare(`DELETE FROM dkim_keys WHERE domain_id IN ${unwanted}`).bind(domainId),
     directory.prepare(`DELETE FROM domains WHERE id IN ${unwanted}`).bind(domainId),
   ]);
-}
-
-async function withDomains(
-  directory: D1Database,
-  rows: { sender: typeof senders.$inferSelect; domain: typeof domains.$inferSelect | null }[],
-): Promise<Sender[]> {
-  const known = await withKeys(
-    directory,
-    rows.flatMap(({ domain }) => domain ?? []),
-  );
-  return rows.map(({ sender }) => {
-    const domain = known.find((d) => d.id === sender.domainId) ?? without(sender);
-    return { ...sender, domain };
-  });
 }
 
 /** A sender that was made beside the API has no domain: what can be said of it is only its name. */

@@ -3,10 +3,9 @@
  * those are the RSA keys. `DKIMKeys` is ours and has all of them.
  */
 import * as z from "zod";
-import { type DkimKey, isSafeToRemove, isWeak } from "../accounts/dkim-keys.ts";
+import { type DkimKey, isSafeToRemove, isWeak, leadsPending } from "../accounts/dkim-keys.ts";
 import { DnsUnavailable } from "../accounts/dns.ts";
 import { dnsNames } from "../accounts/dns-names.ts";
-import { isPending } from "../accounts/domain-checks.ts";
 import type { Domain } from "../accounts/domains.ts";
 import { asciiDomain } from "../mail/address.ts";
 import { type Result, refused, Unavailable } from "./error.ts";
@@ -87,7 +86,7 @@ export function showDomain(domain: Domain, mailDomain: string, now: number): z.i
     DKIMRevokedHost: hostOf(revoked),
     DKIMRevokedTextValue: revoked?.dnsRecord ?? "",
     SafeToRemoveRevokedKeyFromDNS: revoked !== undefined && isSafeToRemove(revoked, now),
-    DKIMUpdateStatus: domain.keys.some(isPending) ? "Pending" : "Verified",
+    DKIMUpdateStatus: domain.keys.some(leadsPending) ? "Pending" : "Verified",
     DKIMKeys: domain.keys.map((key) => ({
       Host: host(domain, key),
       TextValue: key.dnsRecord,
