@@ -11,6 +11,7 @@ import {
 } from "../archive/bounces.ts";
 import { reactivate } from "../suppress/list.ts";
 import { dumpText } from "./bounce-dump.ts";
+import { bounceJson, bounceType, canActivate, listedBounce, shownBounce } from "./bounce-json.ts";
 import { BOUNCE_TYPES, bounceTypeOf } from "./bounce-types.ts";
 import { cursorParameter, formatCursor } from "./cursor.ts";
 import { type Endpoint, serverEndpoint } from "./endpoint.ts";
@@ -24,7 +25,6 @@ import {
   wordParameter,
 } from "./query.ts";
 import { announce, fromArchive, fromDirectory, type ReadNeeds } from "./read-needs.ts";
-import { formatTime } from "./time.ts";
 
 const NOT_FOUND = apiError(1001, "The bounce you requested was not found.");
 const NOT_FOUND_WHEN = { 1001: "There is no such bounce" };
@@ -33,29 +33,6 @@ const DEFAULT_STREAM = "outbound";
 const DUMP_KEPT_MS = 30 * 86_400_000;
 
 const family = "Bounces";
-const type = z.enum(Object.keys(BOUNCE_TYPES) as [string, ...string[]]);
-const listed = z.object({
-  RecordType: z.literal("Bounce"),
-  ID: z.int(),
-  Type: type,
-  TypeCode: z.int(),
-  Name: z.string(),
-  Tag: z.string().optional(),
-  MessageID: z.string(),
-  ServerID: z.int(),
-  MessageStream: z.string(),
-  Description: z.string(),
-  Details: z.string(),
-  Email: z.string(),
-  From: z.string(),
-  BouncedAt: z.string(),
-  DumpAvailable: z.boolean(),
-  Inactive: z.boolean(),
-  CanActivate: z.boolean(),
-  Subject: z.string(),
-});
-const shown = listed.extend({ Content: z.string() });
-
 export function bounceEndpoints(needs: ReadNeeds): Endpoint[] {
   return [
     statsEndpoint(needs),
@@ -78,7 +55,7 @@ function statsEndpoint(needs: ReadNeeds): Endpoint {
         InactiveMails: z.int(),
         Bounces: z.array(
           z.object({
-            Type: type.optional(),
+            Type: bounceType.optional(),
             TypeCode: z.int().optional(),
             Name: z.string(),
             Count: z.int(),
@@ -127,7 +104,7 @@ function listEndpoint(needs: ReadNeeds): Endpoint {
       },
       response: z.object({
         TotalCount: z.int(),
-        Bounces: z.array(listed),
+        Bounces: z.array(listedBounce),
         NextCursor: z.string().optional(),
       }),
       errors: { 1000: "A parameter is not valid" },
@@ -151,7 +128,7 @@ function listEndpoint(needs: ReadNeeds): Endpoint {
       return {
         ok: {
           TotalCount: total,
-          Bounces: page.map((bounce) => bounceJson(needs, bounce)),
+          Bounces: page.map((bounce) => shown(needs, bounce)),
           ...(last && { NextCursor: formatCursor([last.id]) }),
         },
       };
@@ -184,13 +161,13 @@ function oneEndpoints(needs: ReadNeeds): Endpoint[] {
         family,
         summary: "Shows a bounce",
         scope: "read",
-        response: shown,
+        response: shownBounce,
         errors: NOT_FOUND_WHEN,
       },
       async ({ policy, params }) => {
         const bounce = await bounceOf(needs, policy.serverId, params.id);
         if ("error" in bounce) return bounce;
-        return { ok: { ...bounceJson(needs, bounce.ok), Content: await contentOf(needs, bounce.ok) } };
+        return { ok: { ...shown(needs, bounce.ok), Content: await contentOf(needs, bounce.ok) } };
       },
     ),
     serverEndpoint(
@@ -220,7 +197,7 @@ function activateEndpoint(needs: ReadNeeds): Endpoint {
       family,
       summary: "Lets the stream mail the address again",
       scope: "full",
-      response: z.object({ Message: z.literal("OK"), Bounce: shown }),
+      response: z.object({ Message: z.literal("OK"), Bounce: shownBounce }),
       errors: {
         ...NOT_FOUND_WHEN,
         1003: "The recipient complained or unsubscribed, which is theirs to take back",
@@ -243,7 +220,7 @@ function activateEndpoint(needs: ReadNeeds): Endpoint {
       }
       const Content = await contentOf(needs, bounce);
       return {
-        ok: { Message: "OK", Bounce: { ...bounceJson(needs, { ...bounce, inactive: false }), Content } },
+        ok: { Message: "OK", Bounce: { ...shown(needs, { ...bounce, inactive: false }), Content } },
       };
     },
   );
@@ -255,6 +232,10 @@ async function bounceOf(needs: ReadNeeds, serverId: number, id = ""): Promise<Re
   return bounce ? { ok: bounce } : { error: NOT_FOUND };
 }
 
+function shown(needs: ReadNeeds, bounce: ListedBounce) {
+  return bounceJson(bounce, hasDump(needs, bounce));
+}
+
 /** "" when nothing is kept. */
 async function contentOf(needs: ReadNeeds, bounce: ListedBounce): Promise<string> {
   if (!hasDump(needs, bounce)) return "";
@@ -264,33 +245,4 @@ async function contentOf(needs: ReadNeeds, bounce: ListedBounce): Promise<string
 
 function hasDump({ now }: ReadNeeds, { hasStory, bouncedAt }: ListedBounce): boolean {
   return hasStory && now() - bouncedAt < DUMP_KEPT_MS;
-}
-
-/** All but a complaint: what the recipient said themselves is not ours to take back. */
-function canActivate({ type: given }: ListedBounce): boolean {
-  return given !== "SpamComplaint";
-}
-
-function bounceJson(needs: ReadNeeds, bounce: ListedBounce): z.infer<typeof listed> {
-  const { code, name, description } = bounceTypeOf(bounce.type);
-  return {
-    RecordType: "Bounce",
-    ID: bounce.id,
-    Type: bounce.type,
-    TypeCode: code,
-    Name: name,
-    ...(bounce.tag && { Tag: bounce.tag }),
-    MessageID: bounce.messageId,
-    ServerID: bounce.serverId,
-    MessageStream: bounce.stream,
-    Description: description,
-    Details: bounce.details,
-    Email: bounce.email,
-    From: bounce.fromEmail,
-    BouncedAt: formatTime(bounce.bouncedAt),
-    DumpAvailable: hasDump(needs, bounce),
-    Inactive: bounce.inactive,
-    CanActivate: canActivate(bounce),
-    Subject: bounce.subject,
-  };
 }

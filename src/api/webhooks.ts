@@ -14,19 +14,21 @@ import {
   type Webhook,
   type WebhookSettings,
 } from "../accounts/webhooks.ts";
-import type { CallNeeds } from "../notify/call.ts";
-import { type Trial, verifyHook } from "../notify/verify.ts";
 import { type Endpoint, serverEndpoint } from "./endpoint.ts";
-import { type ApiError, apiError, errorResponse, type Result, refused, Unavailable } from "./error.ts";
+import { type ApiError, apiError, type Result, refused, Unavailable } from "./error.ts";
 import { textParameter } from "./query.ts";
 import { type SettingsNeeds, settled } from "./settings-needs.ts";
 import { isStream, NO_STREAM, NO_STREAM_WHEN } from "./streams.ts";
 import { FIELD_ERRORS, readSettings, shownWebhook, webhookBody, webhookJson } from "./webhook-fields.ts";
+import {
+  failure,
+  tryHook,
+  type VerifyNeeds,
+  verification,
+  verificationJson,
+} from "./webhook-verification.ts";
 
-export interface WebhookNeeds extends SettingsNeeds {
-  /** How webhooks are reached. */
-  hooks: CallNeeds;
-}
+export type WebhookNeeds = SettingsNeeds & VerifyNeeds;
 
 const family = "Webhooks";
 const path = "/webhooks";
@@ -34,20 +36,6 @@ const NOT_FOUND = apiError(1352, "The webhook for the provided 'ID' was not foun
 const NOT_FOUND_WHEN = { 1352: "There is no such webhook" };
 const NO_BODY = apiError(1355, "The request must have a body.");
 const DEFAULT_STREAM = "outbound";
-
-const trial = z.object({
-  TriggerType: z.string(),
-  Success: z.boolean(),
-  StatusCode: z.int(),
-  Message: z.string(),
-});
-const verification = z.object({
-  Id: z.int(),
-  Url: z.string(),
-  Success: z.boolean(),
-  Results: z.array(trial),
-  Message: z.string(),
-});
 
 /** Of one trigger. */
 const counted = z.object({
@@ -242,32 +230,6 @@ async function change(needs: WebhookNeeds, webhook: Webhook, settings: WebhookSe
   if (!changed)
     throw new Unavailable("The webhook was changed by another request at the same time. Please try again.");
   return changed;
-}
-
-type Tried = WebhookSettings & Pick<Webhook, "id" | "serverId" | "stream">;
-
-function tryHook(needs: WebhookNeeds, { url, auth, headers, ...of }: Tried): Promise<Trial[]> {
-  const { now, newId, hooks } = needs;
-  return verifyHook({ ...of, hook: { url, auth, headers } }, { ...hooks, now, newId });
-}
-
-/** The refusal of a webhook that did not pass; it says of each event how it went. */
-async function failure(needs: WebhookNeeds, tried: Tried): Promise<Response | undefined> {
-  const { Message, Success, ...rest } = verificationJson(tried, await tryHook(needs, tried));
-  return Success ? undefined : errorResponse(apiError(1364, Message), { ...rest, Success });
-}
-
-function verificationJson({ id, url }: Pick<Webhook, "id" | "url">, trials: Trial[]) {
-  const good = trials.filter((t) => t.succeeded).length;
-  return {
-    Id: id,
-    Url: url,
-    Success: good === trials.length,
-    Results: trials.map(({ trigger, succeeded, status, message }) => {
-      return { TriggerType: trigger, Success: succeeded, StatusCode: status, Message: message };
-    }),
-    Message: `${good}/${trials.length} triggers verified successfully`,
-  };
 }
 
 async function streamError(needs: WebhookNeeds, serverId: number, id: string): Promise<ApiError | undefined> {
