@@ -5,8 +5,8 @@
 import * as z from "zod";
 import type { SendableTemplate } from "../accounts/template-cache.ts";
 import type { TemplateRef } from "../accounts/templates.ts";
-import { renderMessage } from "../template/message.ts";
-import { LIMITS, type Limits } from "../template/render.ts";
+import { type Budget, renderMessage } from "../template/message.ts";
+import { LIMITS } from "../template/render.ts";
 import { sizedBatch } from "./email.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { type ApiError, apiError, type Result, refused } from "./error.ts";
@@ -29,10 +29,10 @@ import { type Content, messageFields, parseSubmission } from "./submission.ts";
 import { readTemplateModel } from "./template-model.ts";
 
 /**
- * For all messages of a request: a batch's bodies may be as long as a plain batch's, and its rendering takes about two seconds at
- * most, of the 30 that a Worker has.
+ * For all messages of a request: a batch's bodies may be as long as a plain batch's, its rendering takes about two seconds at most,
+ * and styles that have to be inlined message by message ten, of the 30 that a Worker has.
  */
-const BATCH_LIMITS: Limits = { output: MAX_BATCH_BYTES, steps: 20 * LIMITS.steps };
+const BATCH_LIMITS: Budget = { output: MAX_BATCH_BYTES, steps: 20 * LIMITS.steps, css: 300_000_000 };
 /** Look-ups at once: a Worker has six connections. */
 const LOOK_UPS = 6;
 
@@ -165,7 +165,7 @@ interface Choice {
   sender: Sender;
   ref: TemplateRef | undefined;
   template: SendableTemplate | undefined;
-  budget: Limits;
+  budget: Budget;
 }
 
 function readDraft(fields: TemplatedFields, choice: Choice): Result<Draft> {
@@ -186,7 +186,7 @@ function renderContent(
   if (!sender) return { ok: undefined };
   if (!template) return { error: "id" in ref ? NOT_FOUND_BY_ID : NOT_FOUND_BY_ALIAS };
   if ("errors" in template) return refused(1122, "The template is not valid any more. Please edit it.");
-  if (budget.steps <= 0 || budget.output <= 0)
+  if (budget.steps <= 0 || budget.output <= 0 || budget.css < 0)
     return refused(300, "The messages of this batch are too much to render at once. Please send fewer.");
   const rendered = renderMessage(template.ok, model.ok, { inlineCss: fields.InlineCss, budget });
   if ("error" in rendered)

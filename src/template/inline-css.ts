@@ -33,18 +33,23 @@ const WORK = {
   styleCharacter: 75,
 };
 
+/** What is left for all bodies of a request, in the units of MAX_WORK; below 0 when the last one would have taken more. */
+export interface CssBudget {
+  css: number;
+}
+
 /** Never fails: what cannot be read, or would take too long, comes back as it was. */
-export function inlineCss(html: string): string {
+export function inlineCss(html: string, budget?: CssBudget): string {
   if (!/<style[\s>]/i.test(html) || html.length > MAX_HTML || hasTooManyTags(html)) return html;
   try {
-    return inlined(html) ?? html;
+    return inlined(html, budget) ?? html;
   } catch {
     // The libraries throw on what they cannot read. CSS is decoration: the message itself is good.
     return html;
   }
 }
 
-function inlined(html: string): string | undefined {
+function inlined(html: string, budget: CssBudget | undefined): string | undefined {
   const $ = load(html, { xml: { xmlMode: false, decodeEntities: false } });
   const document = survey($);
   if (!document) return undefined;
@@ -62,9 +67,12 @@ function inlined(html: string): string | undefined {
   }
   if (rules.length === 0) return undefined;
   let work = document.styleAttributes * WORK.styleAttribute + document.styleCharacters * WORK.styleCharacter;
-  for (const rule of rules) work += workOf(rule, document);
+  const matching = rules.filter(({ selector }) => canMatch(selector, document));
+  for (const rule of matching) work += workOf(rule, document);
   if (work > MAX_WORK) return undefined;
-  juice.inlineDocument($, rules.map(({ css }) => css).join("\n"), { resolveCSSVariables: false });
+  if (budget) budget.css -= work;
+  if (budget && budget.css < 0) return undefined;
+  juice.inlineDocument($, matching.map(({ css }) => css).join("\n"), { resolveCSSVariables: false });
   return $.html();
 }
 
@@ -131,6 +139,11 @@ function isCounted(name: string, attributes: Record<string, string>, found: Surv
   found.styleAttributes++;
   found.styleCharacters += style.length;
   return !/[{}]/.test(style);
+}
+
+/** False when it names what the document has nowhere: most of a framework's rules. */
+function canMatch(selector: Selector[], document: Survey): boolean {
+  return selector.every((token) => countOf(token, document) > 0);
 }
 
 /** At most this: that every element which could match does, and looks at all that it could look at. */

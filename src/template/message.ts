@@ -2,7 +2,7 @@
  * The templates of one message: subject, HTML and text, each with a layout around it or none. Compiled together, because they are
  * sent together, and rendered with one model.
  */
-import { inlineCss } from "./inline-css.ts";
+import { type CssBudget, inlineCss } from "./inline-css.ts";
 import { composeLayout, inlineOnce } from "./inline-once.ts";
 import { type Limits, type RenderOptions, render } from "./render.ts";
 import { type Compiled, compile, type TemplateError } from "./template.ts";
@@ -29,6 +29,9 @@ export interface CompiledMessage {
 export interface PartError extends TemplateError {
   part: Part;
 }
+
+/** What is left for all messages of a request. */
+export type Budget = Limits & CssBudget;
 
 export type Rendered = Record<Part, string>;
 
@@ -64,7 +67,7 @@ export function compileMessage({
 export function renderMessage(
   message: CompiledMessage,
   model: unknown,
-  options: { inlineCss: boolean; budget?: Limits },
+  options: { inlineCss: boolean; budget?: Budget },
 ): { ok: Rendered } | { error: string } {
   const rendered: Rendered = { subject: "", htmlBody: "", textBody: "" };
   const { budget } = options;
@@ -80,7 +83,8 @@ export function renderMessage(
     if ("error" in result) return { error: result.error };
     rendered[part] = result.ok;
   }
-  if (options.inlineCss && styled === "each") rendered.htmlBody = inlineCss(rendered.htmlBody);
+  if (options.inlineCss && styled === "each") rendered.htmlBody = inlineCss(rendered.htmlBody, budget);
+  if (budget && budget.css < 0) return { error: "Inlining its styles takes too long in a batch." };
   return { ok: rendered };
 }
 
