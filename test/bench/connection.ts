@@ -10,6 +10,7 @@ const LAST_CHUNK = "\r\n0\r\n\r\n";
 export class Connection {
   readonly #url: URL;
   readonly #head: string;
+  readonly #token: string;
   #socket: Socket | undefined;
   #received: string[] = [];
   #missing = 0;
@@ -19,6 +20,7 @@ export class Connection {
 
   constructor(url: string, token: string) {
     this.#url = new URL(url);
+    this.#token = token;
     this.#head = [
       `POST ${this.#url.pathname} HTTP/1.1`,
       `Host: ${this.#url.host}`,
@@ -36,6 +38,19 @@ export class Connection {
       this.#failed = failed;
       this.#socket ??= this.#open();
       this.#socket.write(`${this.#head}${Buffer.byteLength(body)}${END_OF_HEAD}${body}`);
+    });
+  }
+
+  /** A path with its query. */
+  get(path: string): Promise<string> {
+    return new Promise((done, failed) => {
+      this.#done = done;
+      this.#failed = failed;
+      this.#socket ??= this.#open();
+      const host = `Host: ${this.#url.host}\r\nAccept: application/json`;
+      this.#socket.write(
+        `GET ${path} HTTP/1.1\r\n${host}\r\nX-Postmark-Server-Token: ${this.#token}${END_OF_HEAD}`,
+      );
     });
   }
 

@@ -1,11 +1,12 @@
 /**
- * `npm run bench [-- name…] [--quick]`: starts everything itself, measures floor and product in turn, and prints medians and
+ * `npm run bench [-- name…] [--quick] [--rows=1000000]`: starts everything itself, measures floor and product in turn, and prints medians and
  * ratios. Absolute numbers are this machine's; only the ratios travel.
  */
 import { readFileSync, statfsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { availableParallelism, cpus, tmpdir } from "node:os";
 import { acceptBench } from "./accept.ts";
+import { archiveBench } from "./archive.ts";
 import { egressBench } from "./egress.ts";
 import { journeyBench } from "./journey.ts";
 import { smtpBench } from "./smtp.ts";
@@ -17,10 +18,12 @@ export interface Effort {
   measureMs: number;
   /** Shares of the full number of messages, where a section counts messages. */
   share: number;
+  /** Messages in the archive. */
+  rows: number;
 }
 
-const FULL: Effort = { repeats: 3, warmUpMs: 700, measureMs: 2_500, share: 1 };
-const QUICK: Effort = { repeats: 1, warmUpMs: 400, measureMs: 1_000, share: 0.25 };
+const FULL: Effort = { repeats: 3, warmUpMs: 700, measureMs: 2_500, share: 1, rows: 1_000_000 };
+const QUICK: Effort = { repeats: 1, warmUpMs: 400, measureMs: 1_000, share: 0.25, rows: 100_000 };
 const TMPFS = 0x01021994;
 
 const SECTIONS: Record<string, (effort: Effort) => Promise<string>> = {
@@ -28,6 +31,7 @@ const SECTIONS: Record<string, (effort: Effort) => Promise<string>> = {
   smtp: smtpBench,
   journey: journeyBench,
   egress: egressBench,
+  archive: archiveBench,
 };
 
 function versionOf(name: string): string {
@@ -49,7 +53,8 @@ function machine(): string {
 }
 
 const args = process.argv.slice(2);
-const effort = args.includes("--quick") ? QUICK : FULL;
+const rows = Number(args.find((a) => a.startsWith("--rows="))?.slice("--rows=".length));
+const effort = { ...(args.includes("--quick") ? QUICK : FULL), ...(rows > 0 ? { rows } : {}) };
 const names = args.filter((a) => !a.startsWith("--"));
 const unknown = names.filter((n) => !(n in SECTIONS));
 if (unknown.length > 0) {

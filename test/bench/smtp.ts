@@ -18,7 +18,7 @@ const CELLS: Cell[] = [false, true].flatMap((starttls) =>
   (["one", "many"] as const).flatMap((each) => [1, 10, 50].map((sessions) => ({ starttls, sessions, each }))),
 );
 /** As long as what follows an acceptance (signing, the archive) takes to come, and then as long again and more. */
-const STEADY: Effort = { repeats: 1, warmUpMs: 12_000, measureMs: 20_000, share: 1 };
+const STEADY: Effort = { repeats: 1, warmUpMs: 12_000, measureMs: 20_000, share: 1, rows: 0 };
 const STEADY_CELL: Cell = { starttls: false, sessions: 10, each: "many" };
 const STEADY_NAME = "plain, 10 sessions, many each, steady: Edgepost";
 const BESIDE_IDLE: Cell = { starttls: true, sessions: 10, each: "many" };

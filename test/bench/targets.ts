@@ -33,9 +33,9 @@ export async function startFloor(): Promise<Target> {
   };
 }
 
-export async function startProduct(): Promise<Target & { system: System }> {
+export async function startProduct(env: Record<string, string> = {}): Promise<Target & { system: System }> {
   const folder = mkdtempSync(join(tmpdir(), "edgepost-bench-"));
-  const system = await System.start(folder).catch((error: unknown) => {
+  const system = await System.start(folder, env).catch((error: unknown) => {
     rmSync(folder, { recursive: true, force: true });
     throw error;
   });
