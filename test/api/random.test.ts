@@ -1,7 +1,11 @@
 /** Whatever is posted: an answer of ours with a documented code, and nothing handed over that is not whole. */
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { MESSAGE, post, recorder } from "./sending.ts";
+import type { TemplateRef } from "../../src/accounts/templates.ts";
+import { mount } from "../../src/api/endpoint.ts";
+import { templatedEndpoints } from "../../src/api/templated.ts";
+import { compileMessage } from "../../src/template/message.ts";
+import { MESSAGE, post, recorder, TOKEN } from "./sending.ts";
 
 const CODES = [0, 300, 400, 401, 402, 403, 406, 409, 410, 411, 1235, 1236];
 /** A string of what lines, headers and addresses are made of. */
@@ -139,6 +143,48 @@ it("random text", async () => {
         else check(status, body);
       },
     ),
+    { numRuns: 1000 },
+  );
+});
+
+it("random messages of a template", async () => {
+  const source = { subject: "{{a}}", htmlBody: "<b>{{#each a}}{{.}}{{/each}}</b>", textBody: "{{a.b}}" };
+  const model = fc.oneof(
+    value,
+    fc.dictionary(fc.constantFrom("a", "pm", "@x", "__proto__"), value),
+    fc.json(),
+  );
+  const fields = fc.record(
+    {
+      TemplateId: fc.oneof(fc.constant(1), value),
+      TemplateAlias: value,
+      TemplateModel: model,
+      InlineCss: value,
+    },
+    { requiredKeys: [] },
+  );
+  const templated = fc
+    .tuple(fc.record({ Subject: value, HtmlBody: value }, { requiredKeys: [] }), fields, cased, value)
+    .map(([content, own, key, given]) => ({
+      From: MESSAGE.From,
+      To: MESSAGE.To,
+      ...content,
+      ...own,
+      [key]: given,
+    }));
+  await fc.assert(
+    fc.asyncProperty(templated, async (sent) => {
+      const made = recorder();
+      const template = async (_server: number, ref: TemplateRef) =>
+        "id" in ref && ref.id === 1 ? compileMessage(source) : undefined;
+      const app = mount(templatedEndpoints({ ...made.needs, template }), made.needs);
+      const headers = { "Content-Type": "application/json", "X-Postmark-Server-Token": TOKEN };
+      const body = JSON.stringify(sent);
+      const response = await app.request("/email/withTemplate", { method: "POST", headers, body });
+      const answer = await response.json();
+      expect([...CODES, 1101, 1120, 1122, 1123]).toContain((answer as { ErrorCode: number }).ErrorCode);
+      expect(made.calls.length).toBe(response.status === 200 ? 1 : 0);
+    }),
     { numRuns: 1000 },
   );
 });

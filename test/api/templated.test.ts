@@ -237,6 +237,12 @@ describe("a batch", () => {
     expect(t.reads.count).toBe(8);
   });
 
+  it("may name as many templates as a server can have, by number and by alias, and no more", async () => {
+    const messages = Array.from({ length: 202 }, (_, i) => ({ ...MESSAGE, TemplateId: 500_000 + i }));
+    const codes = ((await batch(messages)).json as { ErrorCode: number }[]).map((one) => one.ErrorCode);
+    expect(codes).toEqual([...Array(200).fill(1101), 300, 300]);
+  });
+
   it("may be empty", async () => {
     expect((await batch([])).json).toEqual([]);
   });
