@@ -16,6 +16,7 @@ import {
 } from "./bulk-message.ts";
 import type { BulkStore, StoredRequest } from "./bulk-store.ts";
 import type { AcceptReply } from "./needs.ts";
+import { within } from "./within.ts";
 
 /** A call between objects carries 32 MiB, and an object has 128 MB for all it does. */
 const STEP_BYTES = 4_000_000;
@@ -36,6 +37,8 @@ const FULL_WAIT_MS = 5_000;
 const MAX_BACK_OFF_MS = 60_000;
 const MIN_REST_MS = 5;
 const MAX_REST_MS = 2_000;
+/** An Outbox that does not answer is asked again. */
+const CALL_MS = 60_000;
 /** The Outbox remembers for a week what it answered: until then it can be asked again. */
 const ASK_AGAIN_MS = 6 * 86_400_000;
 
@@ -101,7 +104,7 @@ export class Release {
     const shard = { region: request.region, number: request.outbox };
     if (intent && this.#needs.now() - intent.at > ASK_AGAIN_MS)
       return this.#give(request, "What became of some messages could not be found out within six days.");
-    const policy = await this.#needs.policy(request.serverId, shard);
+    const policy = await within(CALL_MS, this.#needs.policy(request.serverId, shard));
     if (!policy) return this.#give(request, "The server does not exist any more.");
     const loaded = this.#load(request);
     const unfit = intent ? undefined : unfitFor(loaded.shared, policy);
@@ -115,7 +118,7 @@ export class Release {
     const count = drafts.length;
     if (!intent) this.#store.intend(request, { count, at: this.#needs.now() });
     const key = `bulk/${id}/${part}/${place}`;
-    const reply = await this.#needs.release(policy, { place: shard, key, drafts });
+    const reply = await within(CALL_MS, this.#needs.release(policy, { place: shard, key, drafts }));
     if (reply.kind === "overloaded") return this.#overloaded(request);
     this.#store.advance(id, {
       count,

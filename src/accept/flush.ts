@@ -13,6 +13,7 @@ import { isWaiting, messageVersion, type Pack, toRecord } from "./pack.ts";
 import { Segment } from "./segment.ts";
 import type { Found, Shelf } from "./shelf.ts";
 import type { Store } from "./store.ts";
+import { within } from "./within.ts";
 
 /** One R2 object, one D1 transaction: a few hundred messages or 8 MB. */
 const MESSAGES_PER_FLUSH = 512;
@@ -203,17 +204,5 @@ export class Flush {
         if (found) yield found;
       }
     }
-  }
-}
-
-async function within(ms: number, work: Promise<void>): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms);
-  });
-  try {
-    await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
   }
 }
