@@ -24,12 +24,13 @@ export function inlineOnce(source: string): string | undefined {
   if (tags.some(isRaw)) return undefined;
   const marked = replaceTags(source, tags, (_tag, number) => `${OPEN}${number}${CLOSE}`);
   if (AT_MARKUP.test(marked)) return undefined;
+  // First, since what is past its bounds must not be read here either.
+  const inlined = inlineCss(marked);
+  if (inlined === marked) return undefined;
   const $ = load(marked, { xml: { xmlMode: false, decodeEntities: false } });
   const places = placesOf($);
   if (!places || places.size !== tags.length || !sectionsAreWhole(tags, places) || !rulesAreSimple($))
     return undefined;
-  const inlined = inlineCss(marked);
-  if (inlined === marked) return undefined;
   const numbers = Array.from(inlined.matchAll(MARK), ([, number]) => Number(number));
   if (numbers.length !== tags.length || new Set(numbers).size !== tags.length) return undefined;
   const result = inlined.replace(MARK, (_mark, number) => text(source, tags[Number(number)]));

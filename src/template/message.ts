@@ -63,7 +63,7 @@ export function compileMessage({
   return errors.length > 0 ? { errors } : { ok: message };
 }
 
-/** "" for a part that is not there. The error says which part it is of, in a sentence. */
+/** "" for a part that is not there. The error is a sentence for who sent the model. */
 export function renderMessage(
   message: CompiledMessage,
   model: unknown,
