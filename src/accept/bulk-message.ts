@@ -34,7 +34,11 @@ export interface Draft {
 
 export type Render = (model: Record<string, unknown>) => { ok: Rendered } | { error: string };
 
-export function toDraft(shared: BulkShared["submission"], message: BulkMessage, render: Render): Draft {
+export function toDraft(
+  { submission: shared, source }: BulkShared,
+  message: BulkMessage,
+  render: Render,
+): Draft {
   const { to = [], cc = [], bcc = [], model = {}, metadata = {}, headers = [] } = message;
   const fixed = {
     ...shared,
@@ -45,13 +49,13 @@ export function toDraft(shared: BulkShared["submission"], message: BulkMessage, 
     headers: mergeHeaders(shared.headers, headers),
   };
   const rendered = render(model);
-  const nothing = { subject: "", htmlBody: "", textBody: "" };
+  // People who look for it among the bounces know it by its subject.
+  const nothing = { subject: oneLine(source.subject ?? ""), htmlBody: "", textBody: "" };
   if ("error" in rendered) return { submission: { ...fixed, ...nothing }, refusal: rendered.error };
   const { htmlBody, textBody } = rendered.ok;
   const subject = oneLine(rendered.ok.subject);
   const refusal = brokenLimit({ subject, htmlBody, textBody }, shared);
-  if (refusal !== undefined)
-    return { submission: { ...fixed, ...nothing, subject: subject.slice(0, MAX_SUBJECT) }, refusal };
+  if (refusal !== undefined) return { submission: { ...fixed, ...nothing }, refusal };
   const bodies = { htmlBody: htmlBody.toWellFormed(), textBody: textBody.toWellFormed() };
   return { submission: { ...fixed, subject, ...bodies } };
 }

@@ -162,7 +162,7 @@ export class Release {
     let bytes = 0;
     for (let i = from; i < end; i++) {
       if (drafts.length % RENDERED_PER_TURN === RENDERED_PER_TURN - 1) await scheduler.wait(0);
-      const draft = toDraft(shared.submission, messages[i] as BulkMessage, render);
+      const draft = toDraft(shared, messages[i] as BulkMessage, render);
       bytes += draftBytes(draft);
       if (count === undefined && drafts.length > 0 && bytes > STEP_BYTES) break;
       drafts.push(draft);

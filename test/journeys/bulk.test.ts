@@ -105,7 +105,10 @@ describe("a mailing in one request", () => {
     expect(ledger.delivered).toBe(MESSAGES - BROKEN);
 
     await until("the archive has the bounces of what failed", async () => {
-      const { json } = await system.api("GET", "/bounces?count=50&type=TemplateRenderingFailed");
+      const { json } = await system.api(
+        "GET",
+        "/bounces?count=50&messagestream=broadcast&type=TemplateRenderingFailed",
+      );
       return json.TotalCount === BROKEN;
     });
   }, 900_000);
