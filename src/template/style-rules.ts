@@ -3,7 +3,7 @@
  * no attribute can say it: media queries, keyframes, states like :hover, custom properties, nested rules.
  */
 import { parse as parseSelector, type Selector, SelectorType } from "css-what";
-import type { Container, Declaration, Rule } from "postcss";
+import type { Container, Rule } from "postcss";
 import parseCss from "postcss-safe-parser";
 
 export interface InlineRule {
@@ -54,23 +54,25 @@ export function readStyles(css: string): StyleSheet {
     if (kept.length > 0) node.selectors = kept;
     else node.remove();
   }
+  // A statement like @import keeps its semicolon also when it has become the last.
+  root.raws.semicolon = true;
   const stays = root.nodes.some((node) => node.type !== "comment");
   return { rules, rest: rules.length === 0 ? css : stays ? root.toString() : "" };
 }
 
-function written(selector: string, declarations: Declaration[]): Pick<InlineRule, "css" | "declarations"> {
-  const lines = declarations.map((d) => `${d.prop}: ${squeezed(d.value)}${d.important ? " !important" : ""}`);
-  return { css: `${squeezed(selector)} { ${lines.join("; ")} }`, declarations: declarations.length };
+function written(selector: string, declarations: string[]): Pick<InlineRule, "css" | "declarations"> {
+  return { css: `${squeezed(selector)} { ${declarations.join("; ")} }`, declarations: declarations.length };
 }
 
 /** undefined when the rule has to stay. */
-function inlineDeclarations(rule: Rule): Declaration[] | undefined {
-  const declarations: Declaration[] = [];
+function inlineDeclarations(rule: Rule): string[] | undefined {
+  const declarations: string[] = [];
   for (const node of (rule as Container).nodes ?? []) {
     if (node.type === "comment") continue;
     if (node.type !== "decl" || node.prop.startsWith("--")) return undefined;
-    if (node.value.length > MAX_VALUE || /[{}]/.test(node.value)) return undefined;
-    declarations.push(node);
+    const value = squeezed(node.value);
+    if (value.length > MAX_VALUE || /[{}]/.test(value)) return undefined;
+    declarations.push(`${node.prop}: ${value}${node.important ? " !important" : ""}`);
   }
   return declarations;
 }

@@ -228,7 +228,12 @@ class Lines {
 
   at(position: number): { line: number; character: number } {
     this.#starts ??= [0, ...Array.from(this.#source.matchAll(/\n/g), (match) => match.index + 1)];
-    const line = this.#starts.findLastIndex((start) => start <= position);
+    let [line, after] = [0, this.#starts.length];
+    while (after - line > 1) {
+      const middle = (line + after) >> 1;
+      if ((this.#starts[middle] ?? 0) <= position) line = middle;
+      else after = middle;
+    }
     return { line: line + 1, character: position - (this.#starts[line] ?? 0) + 1 };
   }
 }
