@@ -25,6 +25,15 @@ export interface Search {
   except: string[];
 }
 
+/** The ids of what the index finds for a filter: a part of an `in`. */
+export function idsOf(serverId: number, filter: MessageFilter): SQL {
+  const { low, high } = keyRange(filter);
+  const prefix = sql.raw(idPrefixOf("search.rowid"));
+  return sql`(select ${messages.id} from search cross join ${messages} on ${messages.serverId} = ${serverId}
+    and ${messages.id} >= ${prefix} and ${messages.id} < ${prefix} || 'g' and ${messages.key} = search.rowid
+    where search match ${expressions(serverId, filter).join(" AND ")} and rowid between ${key(low)} and ${key(high)})`;
+}
+
 interface Keys {
   low: bigint;
   high: bigint;

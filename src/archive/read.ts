@@ -157,14 +157,7 @@ export async function findMessage(
     db
       .select({ record: recipients.record })
       .from(recipients)
-      .where(
-        // The key has the address before the message, so the message's own list leads to its rows.
-        and(
-          eq(recipients.serverId, serverId),
-          sql`${recipients.email} in (select value from json_each((select ${messages.summary} from ${messages} where ${one}), '$.recipients'))`,
-          eq(recipients.messageId, messageId),
-        ),
-      ),
+      .where(and(eq(recipients.serverId, serverId), eq(recipients.messageId, messageId))),
   ]);
   if (!row) return undefined;
   const {

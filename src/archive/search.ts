@@ -18,52 +18,66 @@ const MIN_PART = 3;
 
 /** Letters, digits and pictures in any script. What else is between them does not count. */
 const WORD = /[\p{L}\p{N}\p{M}\p{So}]+/gu;
+const PAIR = /[\ud800-\udfff]/;
 const NON_ASCII = /[^\0-\x7f]/;
 
+/** A list of characters where one may be two units of UTF-16, which must stay together. */
+type Word = string | string[];
+
 /** Lower case, and one way to write each character. */
-function wordsOf(subject: string): string[][] {
+function wordsOf(subject: string): Word[] {
   const text = subject.slice(0, MAX_SUBJECT).normalize("NFKC").toLowerCase();
-  return (text.match(WORD) ?? []).map((word) => Array.from(word));
+  const words = text.match(WORD) ?? [];
+  return PAIR.test(text) ? words.map((word) => Array.from(word)) : words;
 }
+
+function pieceOf(word: Word, from: number, to: number): string {
+  return typeof word === "string" ? word.slice(from, to) : word.slice(from, to).join("");
+}
+
+const wholeOf = (word: Word) => pieceOf(word, 0, word.length);
 
 /** " your order 1234 ", as it is kept beside the subject. */
 export function subjectWords(subject: string): string {
-  const words = wordsOf(subject).map((word) => word.join(""));
-  return ` ${words.join(" ")} `;
+  return ` ${wordsOf(subject).map(wholeOf).join(" ")} `;
 }
 
-const mustBeWhole = (piece: string) => piece.length < MIN_PART && !NON_ASCII.test(piece);
+const isShort = (piece: string) => piece.length < MIN_PART && !NON_ASCII.test(piece);
 
 /** What a search for a subject looks for: all of these, in any order. Empty when it has no letter or digit. */
 export function piecesOf(search: string): string[] {
   const pieces = wordsOf(search).flatMap((word) => {
-    if (word.length <= PIECE) return [word.join("")];
+    if (word.length <= PIECE) return [wholeOf(word)];
     const starts = Array.from({ length: Math.ceil(word.length / PIECE) }, (_, i) =>
       Math.min(i * PIECE, word.length - PIECE),
     );
-    return starts.map((start) => word.slice(start, start + PIECE).join(""));
+    return starts.map((start) => pieceOf(word, start, start + PIECE));
   });
   return [...new Set(pieces)].slice(0, MAX_PIECES);
 }
 
 /** What must be in the words of a subject for a piece to be found. */
 export function partOfWords(piece: string): string {
-  return mustBeWhole(piece) ? ` ${piece} ` : piece;
+  return isShort(piece) ? ` ${piece} ` : piece;
 }
 
-type Kind = "recipient" | "from" | "tag" | "metadata" | "start" | "inner";
+type Kind = "recipient" | "from" | "tag" | "metadata" | "word" | "start" | "end";
 /** Letters in words, each in the place of its kind; short, since every word begins with one. */
 const KINDS: Record<Kind, string> = {
   recipient: "r",
   from: "f",
   tag: "t",
   metadata: "m",
-  start: "w",
-  inner: "i",
+  word: "w",
+  start: "s",
+  end: "e",
 };
+
+const PLAIN = /^[a-z0-9@._-]*$/;
 
 /** The tokenizer folds ASCII letters and splits at what is no letter: so upper case and all signs but a few are escaped. */
 function escaped(value: string): string {
+  if (PLAIN.test(value)) return value;
   return value.replace(
     /[^a-z0-9@._\-\u{80}-\u{d7ff}\u{e000}-\u{10ffff}]/gu,
     (char) => `%${char.codePointAt(0)?.toString(16)};`,
@@ -91,16 +105,18 @@ export function indexText(record: MessageRecord): string {
   return [...found].join(" ");
 }
 
-/** Each beginning of a word, so that what is typed of it is found at once; and each of its ends, whose beginnings are its parts. */
-function addParts(word: string[], add: (kind: Kind, value: string) => void): void {
+/**
+ * A word whole, without its last letter, and each of its ends: whatever is part of it is one of these, or what one begins with. Whole
+ * words are apart because they are what is mostly looked for, and one look-up finds them; for a beginning FTS5 first collects all.
+ */
+function addParts(word: Word, add: (kind: Kind, value: string) => void): void {
   const most = Math.min(word.length, PIECE);
-  for (let length = 1; length <= most; length++) {
-    const start = word.slice(0, length).join("");
-    if (length === word.length || !mustBeWhole(start)) add("start", start);
-  }
+  add("word", pieceOf(word, 0, most));
+  const start = pieceOf(word, 0, most - 1);
+  if (!isShort(start)) add("start", start);
   for (let at = 1; at < word.length; at++) {
-    const end = word.slice(at, at + PIECE).join("");
-    if (!mustBeWhole(end)) add("inner", end);
+    const end = pieceOf(word, at, at + PIECE);
+    if (!isShort(end)) add("end", end);
   }
 }
 
@@ -121,8 +137,9 @@ export function expressions(serverId: number, filter: MessageFilter): string[] {
     // Of no kind: no message has this word.
     if (pieces.length === 0) all.push(quoted(`${scope}-`));
     for (const piece of pieces) {
-      const start = word("start", piece);
-      all.push(mustBeWhole(piece) ? start : `(${start} OR ${word("inner", piece)}*)`);
+      const whole = word("word", piece);
+      const parts = `${word("start", piece)}* OR ${word("end", piece)}*`;
+      all.push(isShort(piece) ? whole : `(${whole} OR ${parts})`);
     }
   }
   return all.length > 0 ? all : [quoted(scope)];

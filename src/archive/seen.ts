@@ -4,7 +4,8 @@
  */
 import { and, desc, eq, gte, lte, type SQL, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
-import { type clicks, type opens, type Reader, recipients } from "../schema/archive.ts";
+import type { clicks, opens, Reader } from "../schema/archive.ts";
+import { idsOf } from "./find.ts";
 import type { Page } from "./read.ts";
 
 /** Words of readers and places fit in any case; what is absent does not filter. */
@@ -77,8 +78,7 @@ function condition(table: Table, serverId: number, of: SeenQuery["of"]): SQL | u
     recipient === undefined ? eq(table.stream, stream) : sql`+${table.stream} = ${stream}`,
     recipient === undefined
       ? undefined
-      : sql`${table.messageId} in (select ${recipients.messageId} from ${recipients}
-          where ${recipients.serverId} = ${serverId} and ${recipients.email} = ${recipient})`,
+      : sql`${table.messageId} in ${idsOf(serverId, { stream, recipient })}`,
     recipient === undefined ? undefined : eq(table.email, recipient),
     tag === undefined ? undefined : eq(table.tag, tag),
     told("client.name", client.name),

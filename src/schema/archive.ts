@@ -52,16 +52,17 @@ export const recipients = sqliteTable(
   "recipients",
   {
     serverId: integer("server_id").notNull(),
+    messageId: text("message_id").notNull(),
     /** Lower case. */
     email: text().notNull(),
-    messageId: text("message_id").notNull(),
     state: text().$type<RecipientRecord["state"]>().notNull(),
     /** How many facts the record holds: a row is only ever replaced by one that knows more. */
     version: integer().notNull(),
     record: text({ mode: "json" }).$type<RecipientRecord>().notNull(),
   },
   (t) => [
-    primaryKey({ columns: [t.serverId, t.email, t.messageId] }),
+    // By message, so that what is written together lies together; by address the index finds them.
+    primaryKey({ columns: [t.serverId, t.messageId, t.email] }),
     // Who waits for a first attempt: few, and a row for no other.
     index("recipients_untried").on(t.serverId, t.messageId).where(sql`${t.version} = 0`),
   ],
