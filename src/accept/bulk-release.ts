@@ -37,6 +37,7 @@ const FULL_WAIT_MS = 5_000;
 const MAX_BACK_OFF_MS = 60_000;
 const MIN_REST_MS = 5;
 const MAX_REST_MS = 2_000;
+const FULL = "Too many messages wait for their recipients' mail servers.";
 /** An Outbox that does not answer is asked again. */
 const CALL_MS = 60_000;
 /** The Outbox remembers for a week what it answered: until then it can be asked again. */
@@ -134,12 +135,19 @@ export class Release {
     return 0;
   }
 
-  /** It took nothing: what was intended may go elsewhere. */
+  /**
+   * It took nothing, and what was intended may go elsewhere; but not when it was asked before, and that call may still be on its
+   * way: then it alone is asked again.
+   */
   #overloaded(request: StoredRequest): number {
+    if (request.intent) {
+      this.#store.wait(request, FULL);
+      return FULL_WAIT_MS;
+    }
     const at = BULK_OUTBOXES.indexOf(request.outbox);
     const next = BULK_OUTBOXES[(at + 1) % BULK_OUTBOXES.length] ?? FIRST_OUTBOX;
     this.#store.giveBack(request, next);
-    this.#store.wait(request, "Too many messages wait for their recipients' mail servers.");
+    this.#store.wait(request, FULL);
     return next === FIRST_OUTBOX ? FULL_WAIT_MS : 0;
   }
 

@@ -183,16 +183,24 @@ export class BulkStore {
     });
   }
 
-  /** Nothing of what was intended was taken. The other Outbox is asked, when it is another one. */
-  giveBack({ seq }: StoredRequest, outbox: number): void {
-    this.#sql.exec("UPDATE requests SET intent = NULL, outbox = ? WHERE seq = ?", outbox, seq);
+  /** Nothing of what was intended was taken, and another Outbox is to be asked. */
+  giveBack({ id, seq }: StoredRequest, outbox: number): void {
+    this.#storage.transactionSync(() => {
+      this.#sql.exec("UPDATE requests SET intent = NULL, outbox = ? WHERE seq = ?", outbox, seq);
+      const request = this.find(id);
+      if (request?.state === "cancelled") this.#close(request);
+    });
   }
 
-  /** It waits: the others have their turn first. A row only when there is something new to say. */
-  wait(request: StoredRequest, reason: string): void {
-    const { seq } = request;
-    if (request.reason !== reason || this.#isShared())
-      this.#sql.exec(`UPDATE requests SET reason = ?, turn = ${NEXT_TURN} WHERE seq = ?`, reason, seq);
+  /** It waits, and others have their turn first. A row only when that changes anything. */
+  wait({ id }: StoredRequest, why: string): void {
+    const request = this.find(id);
+    if (!request) return;
+    // Why it was cancelled says more than what its last messages wait for.
+    const reason = request.state === "open" ? why : request.reason;
+    if (request.reason === reason && !this.#isShared()) return;
+    const next = `CASE WHEN turn IS NULL THEN NULL ELSE ${NEXT_TURN} END`;
+    this.#sql.exec(`UPDATE requests SET reason = ?, turn = ${next} WHERE seq = ?`, reason, request.seq);
   }
 
   /** What is not released will not be; what is being released still counts when its outcome is known. */

@@ -12,7 +12,13 @@ import type { Shard } from "../../src/mail/message-id.ts";
 import { POLICY } from "../api/sending.ts";
 
 /** Of one call: it fails before or after it took the messages, is full, or answers only when the test says so. */
-export type Behaviour = "fine" | "fails" | "answer lost" | "full" | Promise<void>;
+export type Behaviour =
+  | "fine"
+  | "fails"
+  | "answer lost"
+  | "full"
+  | Promise<void>
+  | { fullAfter: Promise<void> };
 
 export class FakeGate {
   readonly asked: { place: Shard; key: string; count: number }[] = [];
@@ -43,6 +49,10 @@ export class FakeGate {
   async #release({ place, key, drafts }: { place: Shard; key: string; drafts: Draft[] }): Promise<unknown> {
     this.asked.push({ place, key, count: drafts.length });
     const behaviour = this.behaviours.shift() ?? "fine";
+    if (typeof behaviour === "object" && "fullAfter" in behaviour) {
+      await behaviour.fullAfter;
+      return { kind: "overloaded" };
+    }
     if (behaviour === "full") return { kind: "overloaded" };
     if (behaviour === "fails") throw new Error("the Outbox fails as scripted");
     const before = this.#answers.get(key);

@@ -153,6 +153,14 @@ describe("whatever fails, each message is released once", () => {
     expect(world.gate.recipients).toEqual(addresses(3));
   });
 
+  it("when an Outbox is full that may have it already: no other is asked", async () => {
+    world.gate.behaviours = ["answer lost", "full"];
+    await world.submit("a", messages(3));
+    await world.reaches("a", "completed");
+    expect(world.gate.asked.map((a) => a.place.number)).toEqual([15, 15, 15]);
+    expect(world.gate.recipients).toEqual(addresses(3));
+  });
+
   it("when nobody can say what the server is: it waits, and says so", async () => {
     world.gate.policy = "away";
     await world.submit("a", messages(3));
@@ -199,6 +207,26 @@ describe("a request that ends before", () => {
     });
     expect(world.gate.recipients).toEqual(addresses(250));
     expect(await world.call("rows")).toEqual({ requests: 1, pieces: 0 });
+  });
+
+  it("is cancelled at once when what was being released was not taken", async () => {
+    const gate = gateway();
+    world.gate.behaviours = [{ fullAfter: gate.closed }];
+    await world.submit("a", messages(3));
+    await eventually("the gate was asked", () => world.gate.asked.length === 1);
+    await world.call("cancel", "a");
+    gate.open();
+    await eventually(
+      "its content is gone",
+      async () => (await world.call<Record<string, number>>("rows")).pieces === 0,
+    );
+    expect(await world.status("a")).toMatchObject({
+      state: "cancelled",
+      released: 0,
+      reason: "It was cancelled.",
+    });
+    expect(world.gate.asked).toHaveLength(1);
+    expect(world.gate.drafts).toEqual([]);
   });
 
   it("stays completed", async () => {

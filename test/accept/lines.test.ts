@@ -32,6 +32,21 @@ describe("lines", () => {
     expect(all.handOver(180_000, 10)).toHaveLength(1);
   });
 
+  it("flow but for what is held or waits for its next try", () => {
+    const all = lines(3);
+    all.add(ref("later"), NEVER, { dueAt: 100 });
+    for (const id of ["h0", "h1"]) all.add(ref(id, "held.example"), NEVER);
+    expect(all.flowing(0)).toBe(5);
+    all.hold({ domain: "held.example", refs: [], until: 50, reason: "", admit: 1 });
+    expect(all.flowing(0)).toBe(3);
+    expect(all.flowing(50)).toBe(5);
+    all.handOver(0, 2);
+    expect(all.flowing(0)).toBe(3);
+    all.wait(ref("m0"), 100);
+    all.remove(ref("m1"));
+    expect(all.flowing(0)).toBe(1);
+  });
+
   it("grant a claim to one claimer, until it lapses", () => {
     const all = lines(1);
     all.handOver(0, 10);
