@@ -6,7 +6,7 @@
 import { type CheerioAPI, load } from "cheerio/slim";
 import { type Selector, SelectorType } from "css-what";
 import juice from "juice/client";
-import { type InlineRule, readStyles, squeezed } from "./style-rules.ts";
+import { areWhole, type InlineRule, readStyles, squeezed } from "./style-rules.ts";
 
 /** Ten times what mail programs show before they cut a message off. */
 const MAX_HTML = 1024 * 1024;
@@ -72,7 +72,9 @@ function inlined(html: string, budget: CssBudget | undefined): string | undefine
   if (work > MAX_WORK) return undefined;
   if (budget) budget.css -= work;
   if (budget && budget.css < 0) return undefined;
-  juice.inlineDocument($, matching.map(({ css }) => css).join("\n"), { resolveCSSVariables: false });
+  const css = matching.map((rule) => rule.css).join("\n");
+  if (!areWhole(css, matching)) return undefined;
+  juice.inlineDocument($, css, { resolveCSSVariables: false });
   return $.html();
 }
 

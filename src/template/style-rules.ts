@@ -8,6 +8,8 @@ import parseCss from "postcss-safe-parser";
 
 export interface InlineRule {
   selector: Selector[];
+  /** The selector as it is written. */
+  text: string;
   /** The rule again, on a line of its own and with this selector alone. */
   css: string;
   declarations: number;
@@ -60,8 +62,9 @@ export function readStyles(css: string): StyleSheet {
   return { rules, rest: rules.length === 0 ? css : stays ? root.toString() : "" };
 }
 
-function written(selector: string, declarations: string[]): Pick<InlineRule, "css" | "declarations"> {
-  return { css: `${squeezed(selector)} { ${declarations.join("; ")} }`, declarations: declarations.length };
+function written(selector: string, declarations: string[]): Omit<InlineRule, "selector"> {
+  const text = squeezed(selector).trim();
+  return { text, css: `${text} { ${declarations.join("; ")} }`, declarations: declarations.length };
 }
 
 /** undefined when the rule has to stay. */
@@ -113,4 +116,20 @@ function isInline(selector: Selector[]): boolean {
 /** Long runs of white space mean what one space means, and expressions that trim are slow on them. */
 export function squeezed(css: string): string {
   return css.replace(/\s{20,}/g, " ");
+}
+
+/**
+ * Whether rules that were read apart are the same when they are read together. A quote that one of them leaves open may
+ * find its end in another, and what lies between would be other rules, that nobody has looked at.
+ */
+export function areWhole(css: string, rules: InlineRule[]): boolean {
+  const { nodes } = parseCss(css);
+  return (
+    nodes.length === rules.length &&
+    nodes.every((node, i) => {
+      const rule = rules[i];
+      if (node.type !== "rule" || node.selector !== rule?.text) return false;
+      return node.nodes.length === rule.declarations && node.nodes.every(({ type }) => type === "decl");
+    })
+  );
 }

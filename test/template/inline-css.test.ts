@@ -69,6 +69,12 @@ describe("inlining", () => {
     expect(inlineCss(html)).toBe(`<style>a:hover { color: red }</style><a style="color: red;">x</a>`);
   });
 
+  it("reads what is written in the oddest ways that are right", () => {
+    const css = `\n\tp /* c */ ,\n .a\\:b , [title="}{"] , i[title='"'] { color : red ; ; background:url( "a;b" ) !important }`;
+    const html = `<style>${css}</style><p>1</p><b class="a:b">2</b><b title="}{">3</b><i title='"'>4</i>`;
+    expect(inlineCss(html).match(/style="color: red; background: url\( 'a;b' \);"/g)).toHaveLength(4);
+  });
+
   it("says to programs that know attributes only what CSS said", () => {
     const html = `<style>td{width:100px;background-color:#eee;text-align:left}</style><table><tr><td>x</td></tr></table>`;
     expect(inlineCss(html)).toMatch(/<td [^>]*width="100"[^>]*bgcolor="#eee"[^>]*align="left"/);
@@ -114,6 +120,14 @@ describe("hostile HTML and CSS", () => {
     ["a megabyte of CSS", `<style>${r("p{a:b}", 180_000)}</style><p>x</p>`],
     ["style attributes without end", `<style>*{a:b}</style><p style="${r("a:b;", 100_000)}">x</p>`],
     ["nested rules that multiply", `<style>p{${r("& & &{", 30)}color:red${r("}", 30)}}</style><p>x</p>`],
+    [
+      "quotes that end in another style element",
+      `${r("<style>p{a:'x}</style><style>[b='& & &{']{c:d}</style>", 30)}<p b>x</p>`,
+    ],
+    [
+      "a selector within two quotes of two elements",
+      `<style>p{a:'x}</style><style>[b='} p:has(b:has(b)) {c:d;e:']{f:g}</style><style>i{a:'x}</style><i><p b>x</p></i>`,
+    ],
     ["selectors within selectors", `<style>p${r(":not(", 50_000)}{a:b}</style><p>x</p>`],
     ["brackets", `<style>${r("[", 100_000)}{a:b}</style><p>x</p>`],
     ["at-rules in at-rules", `<style>${r("@media x{", 20_000)}p{a:b}</style><p>x</p>`],
