@@ -24,7 +24,8 @@ client.create_suppressions("outbound", ["gone@customer.test"])
 begin
   client.deliver(from: from, to: "gone@customer.test", subject: "x", text_body: "x")
 rescue Postmark::InactiveRecipientError => e
-  seen[:inactive] = e.recipients
+  # This version of the gem looks for the addresses on a line of their own, which newer clients do not.
+  seen[:inactive] = e.message
 end
 template = client.create_template(name: "Ruby", subject: "Hi {{name}}", text_body: "Dear {{name}}")
 seen[:templated] = client.deliver_with_template(from: from, to: "ruby-template@customer.test",
