@@ -32,14 +32,14 @@ SELECT value->>0, value->>1,
   coalesce((SELECT max(id) + 1 FROM search_docsize
     WHERE id BETWEEN CAST(value->>2 AS INTEGER) AND CAST(value->>2 AS INTEGER) + ${LAST_PLACE}), CAST(value->>2 AS INTEGER))
     + (value->>3),
-  value->>4, value->>5, value->>6, value->>7, value->>8, value->>9, value->>10, value->>11, value->>12, value->>13
+  value->>4, value->>5, value->>6, value->>7, value->>8, value->>9, value->10, value->>11, value->>12, value->>13
 FROM json_each(?1) WHERE true
 ON CONFLICT (server_id, id) DO UPDATE SET segment = excluded.segment, segment_offset = excluded.segment_offset,
   segment_length = excluded.segment_length WHERE segment IS NULL AND excluded.segment IS NOT NULL`;
 
 const RECIPIENTS = `
 INSERT INTO recipients (server_id, email, message_id, state, version, record)
-SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5 FROM json_each(?1) WHERE true
+SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->5 FROM json_each(?1) WHERE true
 ON CONFLICT (server_id, email, message_id) DO UPDATE SET state = excluded.state, version = excluded.version, record = excluded.record
   WHERE excluded.version > version`;
 
@@ -58,12 +58,12 @@ export async function writeRecords(
   const messages = records.map((r) => [
     ...[r.serverId, r.id, String(lowestKey(r.id)), places.get(r.id) ?? 0],
     ...[r.stream, r.receivedAt, r.summary.from.email.toLowerCase(), r.tag || null],
-    ...[r.subject, subjectWords(r.subject), JSON.stringify(r.summary)],
+    ...[r.subject, subjectWords(r.subject), r.summary],
     ...[r.segment?.key ?? null, r.segment?.offset ?? null, r.segment?.length ?? null],
   ]);
   const known = newestOf(records);
   const recipients = known.map(({ message: { serverId, id }, to }) => [
-    ...[serverId, to.email, id, to.state, recordVersion(to), JSON.stringify(to)],
+    ...[serverId, to.email, id, to.state, recordVersion(to), to],
   ]);
   const each = onceEach(bounces, (b) => [b.serverId, b.messageId, b.email, b.type]);
   const bounced = each.map((b) => [

@@ -32,7 +32,7 @@ function word(n: number): string {
 
 /** The lower the rank, the more subjects have it: about one in a hundred has the tenth, as words of a language are spread. */
 export const wordOfRank = (rank: number) => word(rank);
-export const rareWord = (n: number) => `q${word(n % RARE_WORDS)}`;
+export const rareWord = (n: number) => `q${word(n % RARE_WORDS).slice(1)}`;
 export const COMMON_WORD = "order";
 
 export interface Row {
