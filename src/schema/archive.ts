@@ -212,3 +212,101 @@ export const inbound = sqliteTable(
     index("inbound_newest").on(t.serverId, t.status, t.id),
   ],
 );
+
+/** What a report's list shows, beside its columns. */
+export interface ReportSummary {
+  email: string;
+  extraContact: string;
+  /** Of an aggregate report, as it was published: "" for what the report does not say. */
+  policy?: { domain: string; adkim: string; aspf: string; p: string; sp: string; pct: string };
+  /** How many there are. */
+  records: number;
+  /** Messages of an aggregate report, sessions of one of TLS. */
+  total: number;
+}
+
+/**
+ * DMARC aggregate reports and SMTP TLS reports, each once however often it comes. Their records stay in the R2 object, as they were
+ * sent: here is only what is listed, and the sums below. Writer: archive/dmarc.ts.
+ */
+export const reports = sqliteTable(
+  "reports",
+  {
+    id: integer().primaryKey({ autoIncrement: true }),
+    /** Of the directory's report_monitors. */
+    monitorId: integer("monitor_id").notNull(),
+    kind: text({ enum: ["aggregate", "tls"] }).notNull(),
+    organization: text().notNull(),
+    /** What its sender calls it. */
+    externalId: text("external_id").notNull(),
+    domain: text().notNull(),
+    beginsAt: integer("begins_at").notNull(),
+    endsAt: integer("ends_at").notNull(),
+    receivedAt: integer("received_at").notNull(),
+    /** Whose transaction stored it: only that one adds to the sums. */
+    claim: text().notNull(),
+    /** The R2 object with the attachment as it came. */
+    object: text().notNull(),
+    summary: text({ mode: "json" }).$type<ReportSummary>().notNull(),
+  },
+  (t) => [uniqueIndex("reports_once").on(t.monitorId, t.kind, t.organization, t.externalId)],
+);
+
+/** Messages by day and source, counted in the transaction that stores the report. Writer: archive/dmarc.ts. */
+export const dmarcDaily = sqliteTable(
+  "dmarc_daily",
+  {
+    monitorId: integer("monitor_id").notNull(),
+    /** UTC, days since the epoch: where most of the report's time lies. */
+    day: integer().notNull(),
+    /** "" for the many small sources of one report that are summed. */
+    sourceIp: text("source_ip").notNull(),
+    /** The domain that signed, and what came of it; "" where none did. */
+    dkimDomain: text("dkim_domain").notNull(),
+    dkimResult: text("dkim_result").notNull(),
+    spfDomain: text("spf_domain").notNull(),
+    spfResult: text("spf_result").notNull(),
+    /** Whether it passed for the domain of the From header. */
+    dkimAligned: integer("dkim_aligned", { mode: "boolean" }).notNull(),
+    spfAligned: integer("spf_aligned", { mode: "boolean" }).notNull(),
+    /** What was done with them: "none", "quarantine", "reject". */
+    disposition: text().notNull(),
+    /** Why that is not what the policy asks for: "forwarded", "mailing_list"; mostly "". */
+    reason: text().notNull(),
+    count: integer().notNull(),
+  },
+  (t) => [
+    primaryKey({
+      columns: [
+        t.monitorId,
+        t.day,
+        t.sourceIp,
+        t.dkimDomain,
+        t.dkimResult,
+        t.spfDomain,
+        t.spfResult,
+        t.dkimAligned,
+        t.spfAligned,
+        t.disposition,
+        t.reason,
+      ],
+    }),
+  ],
+);
+
+/** TLS sessions by day, counted like `dmarc_daily`. Writer: archive/dmarc.ts. */
+export const tlsDaily = sqliteTable(
+  "tls_daily",
+  {
+    monitorId: integer("monitor_id").notNull(),
+    day: integer().notNull(),
+    /** RFC 8460 §4.2: "sts", "tlsa", "no-policy-found". */
+    policyType: text("policy_type").notNull(),
+    /** Of a failure; "" where the report does not say, or nothing failed. */
+    mxHost: text("mx_host").notNull(),
+    /** RFC 8460 §4.3, or "success". */
+    result: text().notNull(),
+    count: integer().notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.monitorId, t.day, t.policyType, t.mxHost, t.result] })],
+);

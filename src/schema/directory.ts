@@ -305,6 +305,36 @@ export const suppressions = sqliteTable(
   ],
 );
 
+/**
+ * Domains whose DMARC and TLS reports we read: an account's, or anybody's who asked for a record by the DMARC API. Each has an address
+ * of its own, so that what is sent to one domain's is never counted for another's. Writer: accounts/report-monitors.ts.
+ */
+export const reportMonitors = sqliteTable(
+  "report_monitors",
+  {
+    id: integer().primaryKey({ autoIncrement: true }),
+    /** null for a record of the DMARC API, which has a token of its own instead. */
+    accountId: integer("account_id"),
+    /** Lower-case A-labels. */
+    domain: text().notNull(),
+    /** Lower case; "" for an account's. */
+    email: text().notNull().default(""),
+    /** In the address that reports go to. */
+    publicToken: text("public_token").notNull().unique(),
+    /** SHA-256, hex. */
+    tokenHash: text("token_hash").unique(),
+    /** Of a token that was sent to who lost it: the first use of it ends the other. */
+    recoveryHash: text("recovery_hash").unique(),
+    recoverySentAt: integer("recovery_sent_at"),
+    createdAt: integer("created_at").notNull(),
+  },
+  (t) => [
+    uniqueIndex("report_monitors_account").on(t.accountId, t.domain).where(sql`account_id IS NOT NULL`),
+    index("report_monitors_domain").on(t.domain),
+    index("report_monitors_email").on(t.email).where(sql`email <> ''`),
+  ],
+);
+
 /** Every Outbox that ever accepted: for the ledger, the sweep and lists. Writer: accept/. */
 export const shards = sqliteTable("shards", {
   /** "7/weur/0". */
