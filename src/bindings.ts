@@ -253,6 +253,21 @@ export async function shardNamesNear(env: Env, serverId: number, region: Region)
   return [...names];
 }
 
+/** A server's first message from another region may be missing for so long in a list that is asked for elsewhere. */
+const SHARDS_MS = 5_000;
+const MAX_REMEMBERED_SERVERS = 1_000;
+const recentShards = new Map<number, { names: string[]; until: number }>();
+
+/** As shardNamesNear has it, not asked for each time: a list of messages would else wait for the directory before it asks anything. */
+async function recentShardNames(env: Env, serverId: number): Promise<string[]> {
+  const known = recentShards.get(serverId);
+  if (known && Date.now() < known.until) return known.names;
+  const names = await shardNamesNear(env, serverId, "local");
+  if (recentShards.size >= MAX_REMEMBERED_SERVERS) recentShards.clear();
+  recentShards.set(serverId, { names, until: Date.now() + SHARDS_MS });
+  return names;
+}
+
 export function regionOfRequest(request: Request): Region {
   return regionOf(request.cf as { continent?: string; longitude?: string } | undefined);
 }
@@ -281,7 +296,7 @@ export function apiNeeds(env: Env): ApiNeeds {
     bulk: (serverId) => bulkOf(env, serverId),
     region: regionOfRequest,
     async pending(serverId) {
-      const shards = await shardNamesNear(env, serverId, "local");
+      const shards = await recentShardNames(env, serverId);
       const found = await Promise.all(shards.map((shard) => outboxOf(env, shard).pending()));
       return found.flat().sort((a, b) => (a.id < b.id ? 1 : -1));
     },
@@ -300,6 +315,7 @@ export function apiNeeds(env: Env): ApiNeeds {
       for (const serverId of await serversOf(env, accountId)) await policyChanged(env, serverId);
     },
     sendSystemMessage: (message) => systemMessage(env, message),
+    eraseSoon: () => undefined,
     authenticateAccount: (token) => accountOfToken(env.DIRECTORY, token),
     deploymentSecret: env.EDGEPOST_SECRET,
     publicUrl: env.PUBLIC_URL,
