@@ -12,6 +12,7 @@ const FLOORS: Record<string, number> = {
   dashboard: 5,
   accept: 4,
   deliver: 4,
+  erase: 4,
   receive: 4,
   notify: 4,
   track: 3,

@@ -6,6 +6,7 @@ import { bounceEndpoints } from "./bounces.ts";
 import { type BulkApiNeeds, bulkEndpoints } from "./bulk.ts";
 import { clickEndpoints } from "./clicks.ts";
 import { confirmRoutes } from "./confirm.ts";
+import { type DataRemovalNeeds, dataRemovalEndpoints } from "./data-removals.ts";
 import { domainEndpoints } from "./domains.ts";
 import { door } from "./door.ts";
 import { emailEndpoints } from "./email.ts";
@@ -35,6 +36,7 @@ import { type WebhookNeeds, webhookEndpoints } from "./webhooks.ts";
 
 export type ApiNeeds = TemplatedNeeds &
   BulkApiNeeds &
+  DataRemovalNeeds &
   TemplateNeeds &
   ReadNeeds &
   SenderNeeds &
@@ -69,6 +71,7 @@ export function endpoints(needs: ApiNeeds): Endpoint[] {
     ...messageEndpoints(needs),
     ...domainEndpoints(needs),
     ...senderEndpoints(needs),
+    ...dataRemovalEndpoints(needs),
   ];
 }
 
