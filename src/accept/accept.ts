@@ -8,6 +8,7 @@ import type { Accepted } from "../mail/accepted.ts";
 import type { DsnWish } from "../mail/dsn.ts";
 import type { Submission } from "../mail/message.ts";
 import { formatMessageId, parseMessageId, type Shard, shardName } from "../mail/message-id.ts";
+import type { MessageSummary } from "../mail/record.ts";
 import { shardsFor } from "../mail/shards.ts";
 import type { Draft } from "./bulk-message.ts";
 import type { AcceptReply, AcceptRequest } from "./needs.ts";
@@ -53,7 +54,9 @@ export async function accept(
   for (const shard of shardsFor(options.region, needs.shardsPerRegion, options.idempotency?.key)) {
     const name = shardName(policy.serverId, shard);
     try {
-      const messages = await Promise.all(submissions.map((s) => pack(policy, s, shard, needs)));
+      const messages = await Promise.all(
+        submissions.map((s) => pack(policy, s, newIds(shard, needs), needs)),
+      );
       const request: AcceptRequest = { shard: name, messages, idempotency: options.idempotency };
       const reply = await needs.outbox(name, shard.region).accept(request);
       if (reply.kind === "accepted" || reply.kind === "conflict") return reply;
@@ -111,18 +114,52 @@ export async function acceptDrafts(
   policy: ServerPolicy,
   { place, key, drafts }: { place: Shard; key: string; drafts: Draft[] },
   needs: AcceptNeeds,
-): Promise<Extract<AcceptReply, { kind: "tallied" | "overloaded" }>> {
+): Promise<Counted> {
   const shard = shardName(policy.serverId, place);
   const messages = await Promise.all(
     drafts.map(({ submission, refusal }) => {
       const refused = refusal === undefined ? {} : { refusal, refusalType: "TemplateRenderingFailed" };
-      return pack(policy, submission, place, needs, refused);
+      return pack(policy, submission, newIds(place, needs), needs, refused);
     }),
   );
-  const idempotency = { key, bodyHash: String(drafts.length) };
-  const reply = await needs.outbox(shard, place.region).accept({ shard, messages, idempotency, tally: true });
+  return counted({ shard, messages, idempotency: { key, bodyHash: String(drafts.length) } }, place, needs);
+}
+
+/** What was handed in before, under the id that its sender was given. */
+export interface ReleasedMessage {
+  id: string;
+  submission: Submission;
+  scheduled: MessageSummary["scheduled"];
+  refusal?: string;
+}
+
+/**
+ * Accepts messages whose time has come, as `acceptDrafts` does. Their senders were told that they are accepted, so all are taken: who
+ * is suppressed by now is recorded so.
+ */
+export async function acceptReleased(
+  policy: ServerPolicy,
+  { place, key, released }: { place: Shard; key: string; released: ReleasedMessage[] },
+  needs: AcceptNeeds,
+): Promise<Counted> {
+  const shard = shardName(policy.serverId, place);
+  const messages = await Promise.all(
+    released.map(async ({ id, submission, scheduled, refusal }) => {
+      const refused = refusal === undefined ? {} : { refusal };
+      const packed = await pack(policy, submission, { id, acceptedAt: needs.now() }, needs, refused);
+      return { ...packed, message: { ...packed.message, summary: { ...packed.message.summary, scheduled } } };
+    }),
+  );
+  const idempotency = { key, bodyHash: String(released.length) };
+  return counted({ shard, messages, idempotency, takeInactive: true }, place, needs);
+}
+
+type Counted = Extract<AcceptReply, { kind: "tallied" | "overloaded" }>;
+
+async function counted(request: AcceptRequest, place: Shard, needs: AcceptNeeds): Promise<Counted> {
+  const reply = await needs.outbox(request.shard, place.region).accept({ ...request, tally: true });
   if (reply.kind === "tallied" || reply.kind === "overloaded") return reply;
-  throw new Error(`the Outbox ${shard} answered ${reply.kind} to ${key}`);
+  throw new Error(`the Outbox ${request.shard} answered ${reply.kind} to ${request.idempotency?.key}`);
 }
 
 async function packClientMessage(policy: ServerPolicy, message: ClientMessage, needs: AcceptNeeds) {
@@ -138,13 +175,31 @@ async function packClientMessage(policy: ServerPolicy, message: ClientMessage, n
 async function pack(
   policy: ServerPolicy,
   submission: Submission,
-  shard: Shard,
+  { id, acceptedAt }: Ids,
   needs: AcceptNeeds,
   refused: Pick<PackedMessage, "refusal" | "refusalType"> = {},
 ): Promise<AcceptRequest["messages"][number]> {
-  const acceptedAt = needs.now();
-  const id = formatMessageId({ ...shard, acceptedAt }, needs.randomBytes(8));
   const bytes = compose(submission, { messageId: id, acceptedAt, messageIdDomain: needs.mailDomain });
+  const described = describeSubmission(policy, submission, { id, acceptedAt, mailDomain: needs.mailDomain });
+  return stored({ ...described, ...refused }, bytes, needs);
+}
+
+interface Ids {
+  id: string;
+  acceptedAt: number;
+}
+
+function newIds(shard: Shard, needs: AcceptNeeds): Ids {
+  const acceptedAt = needs.now();
+  return { id: formatMessageId({ ...shard, acceptedAt }, needs.randomBytes(8)), acceptedAt };
+}
+
+/** All that is known of a message before it is composed. */
+export function describeSubmission(
+  policy: ServerPolicy,
+  submission: Submission,
+  ids: Ids & { mailDomain: string },
+): Omit<PackedMessage, "body"> {
   const { to, cc, bcc, headers } = submission;
   const described: Described & { recipients: string[] } = {
     ...submission,
@@ -152,8 +207,7 @@ async function pack(
     attachments: submission.attachments.map((a) => a.name),
     bounceType: headers.find((h) => h.name.toLowerCase() === "x-pm-bounce-type")?.value ?? "",
   };
-  const ids = { id, acceptedAt, mailDomain: needs.mailDomain };
-  return stored({ ...describe(policy, described, ids), ...refused }, bytes, needs);
+  return describe(policy, described, ids);
 }
 
 /** What is too large for a row lies in R2 before it is accepted. */
@@ -182,7 +236,7 @@ export interface Described
 function describe(
   policy: ServerPolicy,
   described: Described & { recipients: string[] },
-  ids: { id: string; acceptedAt: number; mailDomain: string },
+  ids: Ids & { mailDomain: string },
 ): Omit<PackedMessage, "body"> {
   const { from, to, cc, bcc, stream, subject, tag, metadata, trackOpens, trackLinks } = described;
   const { attachments, bounceType } = described;

@@ -16,6 +16,7 @@ import {
 } from "./bulk-message.ts";
 import type { BulkStore, StoredRequest } from "./bulk-store.ts";
 import type { AcceptReply } from "./needs.ts";
+import { unfitFor } from "./unfit.ts";
 import { within } from "./within.ts";
 
 /** A call between objects carries 32 MiB, and an object has 128 MB for all it does. */
@@ -108,7 +109,7 @@ export class Release {
     const policy = await within(CALL_MS, this.#needs.policy(request.serverId, shard));
     if (!policy) return this.#give(request, "The server does not exist any more.");
     const loaded = this.#load(request);
-    const unfit = intent ? undefined : unfitFor(loaded.shared, policy);
+    const unfit = intent ? undefined : unfitFor(loaded.shared.submission, policy);
     if (unfit !== undefined) {
       this.#store.cancel(id, unfit);
       return 0;
@@ -185,18 +186,4 @@ function renderer({ source, inlineCss }: BulkShared): Render {
   if ("errors" in compiled)
     return () => ({ error: compiled.errors[0]?.message ?? "The template is not valid." });
   return (model) => renderMessage(compiled.ok, model, { inlineCss });
-}
-
-/** What was right when the request was accepted, and may not be any more. */
-function unfitFor(
-  { submission: { stream: id, from } }: BulkShared,
-  policy: ServerPolicy,
-): string | undefined {
-  const stream = policy.streams.find((s) => s.id === id);
-  if (!stream || stream.archived) return `The message stream '${id}' was archived.`;
-  const email = from.email.toLowerCase();
-  const isOurs =
-    policy.domains.includes(email.slice(email.lastIndexOf("@") + 1)) ||
-    policy.senders.some((s) => s.email === email && s.confirmed);
-  return isOurs ? undefined : `The sender '${email}' was removed.`;
 }

@@ -96,7 +96,7 @@ export class Commits {
     const { idempotency } = request;
     const before = idempotency && this.#store.answer(idempotency.key);
     if (before && before.bodyHash !== idempotency.bodyHash) return { kind: "conflict" };
-    const { refuseInactive, tally } = request;
+    const { refuseInactive, tally, takeInactive } = request;
     if (before) {
       const { results } = before;
       return typeof results === "number" ? this.#tallied(results) : { kind: "accepted", results };
@@ -106,7 +106,7 @@ export class Commits {
     const results = request.messages.map(({ message, body }): Accepted => {
       const inactive = message.summary.recipients.filter((r) => this.#store.isSuppressed(message.stream, r));
       const isRefused = inactive.length === message.summary.recipients.length;
-      if (isRefused && refuseInactive === undefined) return { ok: false, inactive };
+      if (isRefused && refuseInactive === undefined && !takeInactive) return { ok: false, inactive };
       const isLarge = "large" in body;
       loose.push({
         message: { ...message, body: isLarge ? body : { offset: 0, length: body.length } },

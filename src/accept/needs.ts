@@ -54,6 +54,8 @@ export interface AcceptRequest {
   refuseInactive?: string;
   /** From a caller that only counts: its answer, and that to a repeat of its key, is a number. */
   tally?: true;
+  /** Its senders were told long ago that it is accepted: a message whose recipients are all suppressed is taken and recorded so. */
+  takeInactive?: true;
 }
 
 export type AcceptReply =

@@ -24,6 +24,8 @@ export interface Submission {
   trackOpens: boolean;
   trackLinks: Tracking;
   stream: string;
+  /** Not before this, ms since the epoch; absent for at once. */
+  sendAt?: number;
 }
 
 export interface Attachment {

@@ -66,6 +66,8 @@ export interface MessageSummary {
   /** How many of its links lead through us; absent for none. */
   trackedLinks?: number;
   sandboxed: boolean;
+  /** Of a message that was handed in to be sent later: when it was, and for when. */
+  scheduled?: { at: number; sendAt: number };
 }
 
 /** A message as it is searched and shown, and how each recipient stands. */
@@ -80,4 +82,6 @@ export interface MessageRecord {
   summary: MessageSummary;
   segment?: { key: string; offset: number; length: number };
   recipients: RecipientRecord[];
+  /** Only while its time has not come: when it will be sent. Its id and all its times are those that it is to have then. */
+  sendAt?: number;
 }
