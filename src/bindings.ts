@@ -2,11 +2,14 @@
  * The only reader of Env: makes, from the deployment's bindings, the few ports that each stage asks for. Nothing here decides
  * anything.
  */
-import { type AcceptNeeds, accept, acceptBatch, acceptDrafts } from "./accept/accept.ts";
+import { type AcceptNeeds, accept, acceptBatch, acceptDrafts, acceptReleased } from "./accept/accept.ts";
 import type { BulkObject } from "./accept/bulk.ts";
 import { type BulkNeeds, isBulkOutbox } from "./accept/bulk-release.ts";
 import type { OutboxNeeds } from "./accept/needs.ts";
 import type { LedgerReport, OutboxObject } from "./accept/outbox.ts";
+import type { ScheduleNeeds, ScheduleObject } from "./accept/schedule.ts";
+import { acceptAny, type ScheduleGateNeeds } from "./accept/schedule-gate.ts";
+import { isScheduledOutbox } from "./accept/schedule-release.ts";
 import { lookUpAddresses } from "./accounts/dns.ts";
 import { loadPolicy, type ServerPolicy } from "./accounts/policy.ts";
 import { PolicyCache } from "./accounts/policy-cache.ts";
@@ -46,6 +49,7 @@ export interface Env {
   DELIVERIES_DEAD: Queue<DeliveryJob>;
   OUTBOX: DurableObjectNamespace<OutboxObject>;
   BULK: DurableObjectNamespace<BulkObject>;
+  SCHEDULE: DurableObjectNamespace<ScheduleObject>;
   DESTINATION: DurableObjectNamespace<DestinationObject>;
   SEND_EMAIL: SendEmail;
   MAIL_DOMAIN: string;
@@ -65,6 +69,8 @@ export interface Env {
 
 /** sendBatch takes 100 messages and 256 KB; a job of 100 references is about 12 KB. */
 const JOBS_PER_BATCH = 20;
+/** As R2 takes them. */
+const KEYS_PER_DELETE = 1_000;
 /** A token that has no limit of its own: what no honest client reaches, and what one Worker can serve. */
 const REQUESTS_PER_MINUTE = 1_200_000;
 /** A request waits so long at most to be counted; then it goes uncounted. */
@@ -113,6 +119,10 @@ export function outboxNeeds(env: Env): OutboxNeeds {
       await env.MAIL.put(key, bytes);
     },
     getObject: (key, range) => objectBytes(env.MAIL, key, range),
+    async deleteObjects(keys) {
+      for (let i = 0; i < keys.length; i += KEYS_PER_DELETE)
+        await env.MAIL.delete(keys.slice(i, i + KEYS_PER_DELETE));
+    },
     randomBytes,
     mailDomain: env.MAIL_DOMAIN,
     record: async (_serverId, records) => {
@@ -164,6 +174,19 @@ export function bulkNeeds(env: Env): BulkNeeds {
       return outboxOf(env, name, place.region).policy(name);
     },
     release: (policy, batch) => acceptDrafts(policy, batch, gate),
+  };
+}
+
+function scheduleOf(env: Env, serverId: number) {
+  return env.SCHEDULE.get(env.SCHEDULE.idFromName(String(serverId)));
+}
+
+export function scheduleNeeds(env: Env): ScheduleNeeds {
+  const { now, log, policy } = bulkNeeds(env);
+  const gate = acceptNeeds(env);
+  return {
+    ...{ now, log, policy, mailDomain: env.MAIL_DOMAIN },
+    release: (policy, batch) => acceptReleased(policy, batch, gate),
   };
 }
 
@@ -273,7 +296,10 @@ export function regionOfRequest(request: Request): Region {
 }
 
 export function apiNeeds(env: Env): ApiNeeds {
-  const gate = acceptNeeds(env);
+  const gate: ScheduleGateNeeds = {
+    ...acceptNeeds(env),
+    schedule: (serverId) => scheduleOf(env, serverId),
+  };
   const policies = policyCache(env);
   leases ??= new RateLeases(Date.now);
   const rates = leases;
@@ -288,12 +314,13 @@ export function apiNeeds(env: Env): ApiNeeds {
       return rates.retryAfter({ token: token.hash, perMinute }, (wanted) => borrow(env, name, wanted));
     },
     accept: (policy, submissions, { idempotency, request }) =>
-      accept(policy, submissions, { region: regionOfRequest(request), idempotency }, gate),
+      acceptAny(policy, submissions, { region: regionOfRequest(request), idempotency }, gate),
     template: (serverId, ref) => templateCache(env).find(serverId, ref),
     templatesChanged: (serverId) => templateCache(env).forget(serverId),
     archive: () => env.ARCHIVE,
     directory: env.DIRECTORY,
     bulk: (serverId) => bulkOf(env, serverId),
+    schedule: (serverId) => scheduleOf(env, serverId),
     region: regionOfRequest,
     async pending(serverId) {
       const shards = await recentShardNames(env, serverId);
@@ -302,7 +329,10 @@ export function apiNeeds(env: Env): ApiNeeds {
     },
     async held(serverId, messageId) {
       const place = parseMessageId(messageId);
-      return place && outboxOf(env, shardName(serverId, place), place.region).find(messageId);
+      if (!place) return undefined;
+      // In this order: the schedule lets go only of what the Outbox has.
+      const scheduled = isScheduledOutbox(place.number) && (await scheduleOf(env, serverId).find(messageId));
+      return scheduled || outboxOf(env, shardName(serverId, place), place.region).find(messageId);
     },
     object: (key) => objectBytes(env.MAIL, key),
     segment: (key, offset, length) => objectBytes(env.MAIL, key, { offset, length }),
@@ -436,11 +466,12 @@ function smarthostOf(env: Env): SmarthostConfig | undefined {
   return { ...config, name: config.name || env.MAIL_DOMAIN, pass: env.SMARTHOST_PASSWORD ?? "" };
 }
 
-/** Each Outbox arms its own alarm, and so does what releases bulk mail into it; this wakes one whose alarm was lost. */
+/** Each Outbox arms its own alarm, and so does what releases bulk and scheduled mail into it; this wakes one whose alarm was lost. */
 export async function sweepAll(env: Env): Promise<void> {
   for (const shard of await shardNames(env)) {
     await outboxOf(env, shard).sweep();
     const { serverId, number } = parseShardName(shard);
     if (isBulkOutbox(number)) await bulkOf(env, serverId).sweep();
+    if (isScheduledOutbox(number)) await scheduleOf(env, serverId).sweep();
   }
 }

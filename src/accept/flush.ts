@@ -39,8 +39,9 @@ export class Flush {
     this.#needs = needs;
   }
 
-  /** When there is something to take; undefined when nothing is. */
+  /** When there is something to take; undefined when nothing is, or the server is deleted. */
   due(): number | undefined {
+    if (this.#store.isClosed) return undefined;
     let soonest = Number.POSITIVE_INFINITY;
     for (const due of this.#shelf.dirty.values()) soonest = Math.min(soonest, due);
     return soonest === Number.POSITIVE_INFINITY ? undefined : Math.max(soonest, this.#notBefore);

@@ -46,6 +46,12 @@ export class Lines {
     return this.#places.has(keyOf(ref));
   }
 
+  /** Whether a consumer is at it, or may be. */
+  isClaimed(ref: JobRef, now: number): boolean {
+    const place = this.#places.get(keyOf(ref));
+    return place?.phase === "claimed" && place.until > now;
+  }
+
   /** A group that waits: ready at once, due at a time, or (found at a restart) perhaps still claimed. */
   add(ref: JobRef, giveUpAt: number, how: { dueAt?: number; perhapsClaimedUntil?: number } = {}): void {
     const key = keyOf(ref);

@@ -19,6 +19,7 @@ export interface OutboxNeeds {
   send(jobs: DeliveryJob[]): Promise<void>;
   putObject(key: string, bytes: Uint8Array): Promise<void>;
   getObject(key: string, range?: { offset: number; length: number }): Promise<Uint8Array | undefined>;
+  deleteObjects(keys: string[]): Promise<void>;
   /** Puts facts into the archive; says whom it suppressed. May run twice with the same records. */
   record(serverId: number, records: MessageRecord[]): Promise<SuppressionChange[]>;
   /** Tells the server's other Outboxes. */

@@ -7,11 +7,13 @@
 import { DurableObject } from "cloudflare:workers";
 import type { ServerPolicy } from "../accounts/policy.ts";
 import { type Loan, type LoanRequest, RateWindows } from "../accounts/rate-limit.ts";
+import type { ToErase } from "../mail/erasure.ts";
 import type { Claim, Hold, JobRef, OutboxPort, Settlement } from "../mail/job.ts";
 import { CLAIM_MS } from "../mail/job.ts";
 import type { MessageRecord } from "../mail/record.ts";
 import { claimGroups } from "./claim.ts";
 import { Commits, FLUSH_EVERY_MS } from "./commit.ts";
+import { cancelMeant, forgetMeant, largeObjects } from "./erase.ts";
 import { Flush } from "./flush.ts";
 import { HandOver } from "./hand-over.ts";
 import { KnownServer } from "./known-server.ts";
@@ -51,6 +53,7 @@ export class OutboxObject extends DurableObject implements OutboxPort {
   readonly #server: KnownServer;
   readonly #rates = new RateWindows();
   #alarmAt: number | undefined;
+  #flushing: Promise<void> | undefined;
   #forgotAt = 0;
 
   constructor(ctx: DurableObjectState, env: object, needs: OutboxNeeds) {
@@ -74,6 +77,7 @@ export class OutboxObject extends DurableObject implements OutboxPort {
   /** Takes messages: durable when this returns. The same idempotency key gives the first answer again for 24 hours. */
   async accept(request: AcceptRequest): Promise<AcceptReply> {
     this.#server.shard = request.shard;
+    if (this.#store.isClosed) throw new Error("the server of this Outbox was deleted");
     return this.#commits.accept(request);
   }
 
@@ -94,6 +98,7 @@ export class OutboxObject extends DurableObject implements OutboxPort {
   }
 
   async claim(refs: JobRef[], claimer: string): Promise<{ claims: Claim[]; gone: JobRef[] }> {
+    if (this.#store.isClosed) return { claims: [], gone: refs };
     const policy = await this.#server.policy();
     if (!policy) throw new Error("the server of this Outbox is not known yet");
     return claimGroups(refs, claimer, { policy, store: this.#store, shelf: this.#shelf, needs: this.#needs });
@@ -125,6 +130,33 @@ export class OutboxObject extends DurableObject implements OutboxPort {
 
   async changeSuppressions(changes: SuppressionChange[]): Promise<void> {
     this.#store.changeSuppressions(changes);
+  }
+
+  /**
+   * Cancels and forgets; returns the ids of the messages that are left, since an attempt at them is under way, others wait for them, or
+   * the archive does not have them yet: to be called again. A server that is deleted accepts nothing from now on.
+   */
+  async erase(erase: ToErase): Promise<string[]> {
+    const { now, deleteObjects } = this.#needs;
+    const { what } = erase;
+    if (what.kind === "server") this.#store.close();
+    if (what.kind === "person") this.#store.forgetInAnswers(what.email);
+    cancelMeant(this.#shelf, erase, now());
+    this.#wakeBy(now() + FLUSH_EVERY_MS);
+    await this.#runFlush();
+    const large = what.kind === "server" ? largeObjects(this.#shelf, erase) : [];
+    if (large.length > 0) await deleteObjects(large);
+    // Another may have begun meanwhile.
+    while (this.#flushing) await this.#flushing;
+    return forgetMeant(this.#shelf, erase, { now: now(), deleted: new Set(large) });
+  }
+
+  /** The last step when its server is deleted, once nothing of it is left and nobody can know its tokens any more. */
+  async destroy(): Promise<void> {
+    if (!this.#store.isClosed || this.#shelf.size > 0) throw new Error("this Outbox still holds messages");
+    await this.ctx.storage.deleteAll();
+    this.#alarmAt = undefined;
+    this.#store.beginAgain();
   }
 
   /** A message that is still here, with its bytes as sent when they are. */
@@ -176,13 +208,21 @@ export class OutboxObject extends DurableObject implements OutboxPort {
       for (const ref of this.#shelf.lines.lapse(now)) expireGroup(ref, this.#shelf, now);
       // Not waited for: a queue that does not answer must not keep the archive waiting.
       this.ctx.waitUntil(this.#handOver.run());
-      await this.#flush.run();
+      await this.#runFlush();
     } catch (error) {
       // A thrown alarm is retried six times and then dropped; ours arms itself again below, for ever.
       this.#needs.log("outbox alarm failed", { shard: this.#server.shard, error: String(error) });
     }
     const wake = this.#nextWake();
     if (wake !== undefined) this.#wakeBy(wake);
+  }
+
+  /** One at a time: whoever comes meanwhile waits for the same. */
+  #runFlush(): Promise<void> {
+    this.#flushing ??= this.#flush.run().finally(() => {
+      this.#flushing = undefined;
+    });
+    return this.#flushing;
   }
 
   #record(found: Parameters<Shelf["bytes"]>[0]): MessageRecord {

@@ -135,6 +135,24 @@ export class Shelf {
     this.#store.deletePacks(ids);
   }
 
+  /** These messages of a pack are gone, all of which are final; the others stay. Two rows. */
+  forget(pack: Pack, going: ReadonlySet<number>): void {
+    if (going.size === 0) return;
+    if (going.size === pack.messages.length) {
+      this.remove([pack.id]);
+      return;
+    }
+    const gone = pack.progress.filter((_, slot) => going.has(slot));
+    pack.messages.forEach((message, slot) => {
+      if (going.has(slot)) this.#where.delete(message.id);
+    });
+    pack.messages = pack.messages.filter((_, slot) => !going.has(slot));
+    pack.progress = pack.progress.filter((_, slot) => !going.has(slot));
+    this.#store.shrinkPack(pack, gone);
+    this.#unsaved.delete(pack.id);
+    this.#keep(pack);
+  }
+
   /** Recipients that wait and that no line knows, which would never be tried again: there must be none. */
   waitingWithoutLine(): number {
     let lost = 0;

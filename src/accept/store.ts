@@ -55,6 +55,7 @@ export class Store {
   #accepted: number;
   #lastPack: number;
   #anySuppressed: boolean;
+  #closed: boolean;
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
@@ -66,6 +67,7 @@ export class Store {
     this.#accepted = Math.max(Number(packs.accepted), Number(ledger?.accepted ?? 0));
     this.#lastPack = Math.max(Number(packs.id), Number(ledger?.last_pack ?? 0));
     this.#anySuppressed = sql.exec("SELECT 1 FROM suppressed LIMIT 1").toArray().length > 0;
+    this.#closed = sql.exec("SELECT 1 FROM known WHERE name = 'closed'").toArray().length > 0;
   }
 
   /** One row. */
@@ -126,6 +128,21 @@ export class Store {
     this.#sql.exec("DELETE FROM packs WHERE id IN (SELECT value FROM json_each(?))", list);
   }
 
+  /** What is gone of it moves to the ledger. Two rows. */
+  shrinkPack(pack: Pack, gone: MessageProgress[]): void {
+    const c = countPack(gone);
+    this.#sql.exec(
+      `INSERT INTO ledger VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7)
+       ON CONFLICT (id) DO UPDATE SET accepted = excluded.accepted, last_pack = excluded.last_pack,
+         delivered = delivered + excluded.delivered, bounced = bounced + excluded.bounced,
+         expired = expired + excluded.expired, suppressed = suppressed + excluded.suppressed,
+         cancelled = cancelled + excluded.cancelled`,
+      ...[this.#accepted, this.#lastPack, c.delivered, c.bounced, c.expired, c.suppressed, c.cancelled],
+    );
+    this.#sql.exec("UPDATE packs SET messages = ? WHERE id = ?", JSON.stringify(pack.messages), pack.id);
+    this.updatePack(pack);
+  }
+
   pack(id: number): Pack | undefined {
     const columns = "id, messages, progress, body IS NOT NULL AS has_body";
     const row = this.#sql.exec<PackRow>(`SELECT ${columns} FROM packs WHERE id = ?`, id).toArray()[0];
@@ -183,6 +200,38 @@ export class Store {
 
   forgetAnswers(now: number): void {
     this.#sql.exec("DELETE FROM answers WHERE at < ?", now);
+  }
+
+  /** Takes an address out of what was answered before. */
+  forgetInAnswers(email: string): void {
+    const found = this.#sql.exec(
+      "SELECT key, results FROM answers WHERE instr(lower(results), ?) > 0",
+      email,
+    );
+    for (const { key, results } of found.toArray()) {
+      const answers = JSON.parse(String(results)) as Accepted[];
+      const kept = answers.map((of) => ({ ...of, inactive: of.inactive.filter((e) => e !== email) }));
+      this.#sql.exec("UPDATE answers SET results = ? WHERE key = ?", JSON.stringify(kept), key as string);
+    }
+  }
+
+  /** The server was deleted: nothing is accepted any more, nor told to the archive. */
+  get isClosed(): boolean {
+    return this.#closed;
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#sql.exec("INSERT OR REPLACE INTO known VALUES ('closed', '1')");
+  }
+
+  /** After all storage was deleted; this object stays closed while it is in memory. */
+  beginAgain(): void {
+    this.#sql.exec(SCHEMA);
+    this.#accepted = 0;
+    this.#lastPack = 0;
+    this.#anySuppressed = false;
   }
 
   isSuppressed(stream: string, email: string): boolean {
