@@ -118,17 +118,21 @@ export function howMany(search: Search): SQL {
     ${sql.join(inEdges, sql``)}${without}`;
 }
 
+/** The end of an hour, long after all messages. */
+const LAST_TIME = 10_000_000 * HOUR_MS - 1;
+
 /** A range of time as the hours that lie in it whole, and what is left at its ends. */
 export function splitHours(
-  from = 0,
-  to = Number.MAX_SAFE_INTEGER,
+  from?: number,
+  to?: number,
 ): { hours: { first: number; end: number }; edges: { from: number; to: number }[] } {
-  const [first, end] = [Math.ceil(from / HOUR_MS), Math.floor((to + 1) / HOUR_MS)];
-  if (from > to) return { hours: { first: 0, end: 0 }, edges: [] };
-  if (first > end) return { hours: { first: 0, end: 0 }, edges: [{ from, to }] };
+  const [start, last] = [Math.max(0, from ?? 0), Math.min(LAST_TIME, to ?? LAST_TIME)];
+  const [first, end] = [Math.ceil(start / HOUR_MS), Math.floor((last + 1) / HOUR_MS)];
+  if (start > last) return { hours: { first: 0, end: 0 }, edges: [] };
+  if (first > end) return { hours: { first: 0, end: 0 }, edges: [{ from: start, to: last }] };
   const edges = [
-    { from, to: first * HOUR_MS - 1 },
-    { from: end * HOUR_MS, to },
+    { from: start, to: first * HOUR_MS - 1 },
+    { from: end * HOUR_MS, to: last },
   ].filter((edge) => edge.from <= edge.to);
   return { hours: { first, end }, edges };
 }

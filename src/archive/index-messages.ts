@@ -52,8 +52,8 @@ export function unindexMessages(archive: D1Database, serverId: number, ids: stri
 }
 
 const UNCOUNT = `
-UPDATE message_counts SET count = count - gone.count
-FROM (SELECT messages.server_id, messages.stream, new.value->>2 AS hour, count(*) AS count FROM json_each(?1) AS new
+UPDATE message_counts SET count = count - gone.number
+FROM (SELECT messages.server_id, messages.stream, new.value->>2 AS hour, count(*) AS number FROM json_each(?1) AS new
   CROSS JOIN messages ON messages.server_id = new.value->>0 AND messages.id = new.value->>1 GROUP BY 1, 2, 3) AS gone
 WHERE message_counts.server_id = gone.server_id AND message_counts.stream = gone.stream AND message_counts.hour = gone.hour`;
 

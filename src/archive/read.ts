@@ -61,12 +61,10 @@ export async function listMessages(
   query: { filter: MessageFilter; page: MessagePage; pending: MessageRecord[] },
 ): Promise<{ total: number; messages: ListedMessage[]; next?: Place }> {
   const { filter, page } = query;
-  const { after } = page;
   const pending = new Map(query.pending.map((record) => [record.id, record]));
   const matching = [...pending.values()].filter((record) => matches(record, filter));
   const places = matching.map((r): Place => ({ key: keyOfPending(r.id), id: r.id }));
-  // Who was the last of a page before it was archived is not to come again on the next.
-  const except = [...pending.keys(), ...(after ? [after.id] : [])];
+  const except = [...pending.keys()];
   const [rows, total] = await readPage(archive, { serverId, filter, except }, page, places);
 
   const listed = rows.slice(0, page.count).flatMap((row): ListedMessage[] => {
@@ -98,9 +96,11 @@ async function readPage(
   const rest = below === undefined ? places : places.filter(({ key, id }) => isAfter({ key, id }, after));
   const waiting = JSON.stringify(rest.map(({ key, id }) => [key, id]));
   const prefix = sql.raw(idPrefixOf("page.key"));
-  const paged = sql`${withParts(search)}, page(key, pending) as materialized (
+  // Who was the last of a page, and then was archived, has got an earlier place and is not to come again.
+  const shown = after ? { ...search, except: [...search.except, after.id] } : search;
+  const paged = sql`${withParts(shown)}, page(key, pending) as materialized (
       select key, pending from (
-        select key, null as pending from ${found(search, { below, most: skip + most })}
+        select key, null as pending from ${found(shown, { below, most: skip + most })}
         union all select cast(value->>0 as integer), value->>1 from json_each(${waiting}))
       order by key desc, pending desc limit ${most} offset ${skip})
     select cast(page.key as text) as key, page.pending as pending, messages.id, stream, received_at, subject, tag, summary, segment,

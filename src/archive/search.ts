@@ -149,7 +149,8 @@ export function expressions(serverId: number, filter: MessageFilter): string[] {
 const TIME_SHIFT = 16n;
 const PLACE_BITS = 8n;
 export const LAST_PLACE = (1n << PLACE_BITS) - 1n;
-const MAX_TIME = 0xffff_ffff_ffff;
+/** So that a key is positive; an id has a bit more, from the year 6429 on. */
+const MAX_TIME = 2 ** 47 - 1;
 
 /**
  * Keys are the index's rowids, and sort as ids do: the time, then the first bits that follow it in an id. They have 57 bits, which a

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { writeRecords } from "../../src/archive/write.ts";
 import { record } from "../../src/track/record.ts";
 import { attempt, delivered, hardBounced, idAt, message, NOON, waiting } from "../archive/databases.ts";
 import { openReading, type Reading } from "./reading.ts";
@@ -163,6 +164,37 @@ describe("GET /messages/outbound", () => {
     });
   });
 
+  it("goes on behind a page by its cursor, and each message comes once, though it was archived in between", async () => {
+    const { serverId } = reading;
+    const made = Array.from({ length: 7 }, (_, i) =>
+      message([waiting("a@x.example")], { serverId, receivedAt: NOON + i, subject: `n${i}` }),
+    );
+    await archive(...made.slice(0, 3));
+    for (const record of made.slice(3)) reading.held.set(record.id, { record });
+    const seen: string[] = [];
+    let next = "";
+    for (let pages = 0; pages < 4; pages++) {
+      const { json } = await get(`/messages/outbound?count=2${next && `&offset=9999&cursor=${next}`}`);
+      expect(json.TotalCount).toBe(7);
+      seen.push(...json.Messages.map((m: { Subject: string }) => m.Subject));
+      next = json.NextCursor ?? "";
+      await archive(...made);
+      reading.held.clear();
+    }
+    expect(next).toBe("");
+    expect(seen).toEqual(["n6", "n5", "n4", "n3", "n2", "n1", "n0"]);
+  });
+
+  it.each([
+    "x",
+    "e30",
+    Buffer.from('["1e3","a"]').toString("base64url"),
+    Buffer.from('["99999999999999999999","a"]').toString("base64url"),
+    Buffer.from('[1,"a"]').toString("base64url"),
+  ])("refuses the cursor %s, which it never gave", async (cursor) => {
+    expect(await get(`/messages/outbound?cursor=${cursor}`)).toMatchObject({ status: 422, code: "700" });
+  });
+
   it("answers for paths in any case and with a slash", async () => {
     expect((await get("/Messages/Outbound/?Count=1")).status).toBe(200);
   });
@@ -268,6 +300,55 @@ describe("GET /messages/outbound/:id/details", () => {
         Body: RAW,
       });
     }
+  });
+
+  it("tells of opens, clicks and what came back after delivery", async () => {
+    const one = message([delivered("a@x.example")], { serverId: reading.serverId });
+    await archive(one);
+    const { archive: db } = reading.db;
+    const reader = JSON.stringify({ client: { name: "Thunderbird" }, os: { name: "Linux" } });
+    const values = "(?1, ?2, 'a@x.example'";
+    const at = NOON + 5_000;
+    await db.batch([
+      db
+        .prepare(
+          `INSERT INTO opens (server_id, message_id, email, at, stream, read_seconds, reader)
+           VALUES ${values}, ?3, 'outbound', 3, ?4)`,
+        )
+        .bind(one.serverId, one.id, at, reader),
+      db
+        .prepare(
+          `INSERT INTO clicks (server_id, message_id, email, at, stream, link, location, reader)
+           VALUES ${values}, ?3, 'outbound', 'https://x.example/', 'HTML', ?4)`,
+        )
+        .bind(one.serverId, one.id, at + 1, reader),
+    ]);
+    const bounce = {
+      ...{ serverId: one.serverId, messageId: one.id, email: "a@x.example", stream: "outbound", tag: "" },
+      ...{ fromEmail: "sender@example.com", subject: "Hello", inactive: false },
+    };
+    await writeRecords(
+      db,
+      [],
+      [
+        { ...bounce, type: "SoftBounce", details: "smtp;452 mailbox full", bouncedAt: at + 2 },
+        { ...bounce, type: "SpamComplaint", details: "", bouncedAt: at + 3 },
+      ],
+    );
+    const { json } = await get(`/messages/outbound/${one.id}/details`);
+    expect(json.MessageEvents.slice(1)).toMatchObject([
+      {
+        Type: "Opened",
+        Recipient: "a@x.example",
+        Details: { Summary: "Email opened with Thunderbird on Linux" },
+      },
+      { Type: "LinkClicked", Details: { Link: "https://x.example/", ClickLocation: "HTML" } },
+      {
+        Type: "Bounced",
+        Details: { Summary: "smtp;452 mailbox full", BounceID: expect.stringMatching(/^\d+$/) },
+      },
+    ]);
+    await db.batch([db.prepare("DELETE FROM opens"), db.prepare("DELETE FROM clicks")]);
   });
 
   it("says of what expired without any attempt why, as a bounce", async () => {
