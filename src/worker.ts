@@ -1,6 +1,7 @@
 /** The Worker: each of its doors is one line to a room. */
 import { BulkObject } from "./accept/bulk.ts";
 import { OutboxObject } from "./accept/outbox.ts";
+import { ScheduleObject } from "./accept/schedule.ts";
 import { apiApp } from "./api/app.ts";
 import {
   apiNeeds,
@@ -11,6 +12,7 @@ import {
   emailRoutingNeeds,
   log,
   outboxNeeds,
+  scheduleNeeds,
   sweepAll,
 } from "./bindings.ts";
 import { deliver } from "./deliver/consume.ts";
@@ -27,6 +29,12 @@ export class Outbox extends OutboxObject {
 export class Bulk extends BulkObject {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env, bulkNeeds(env));
+  }
+}
+
+export class Schedule extends ScheduleObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, scheduleNeeds(env));
   }
 }
 

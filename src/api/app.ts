@@ -21,6 +21,7 @@ import { ownDnsRoutes } from "./own-dns.ts";
 import type { ReadNeeds } from "./read-needs.ts";
 import { referenceRoutes } from "./reference.ts";
 import type { RequestIdNeeds } from "./request-id.ts";
+import { type ScheduledNeeds, scheduledEndpoints } from "./scheduled.ts";
 import { senderEndpoints } from "./senders.ts";
 import { serverTokenEndpoints } from "./server-tokens.ts";
 import { serverEndpoints } from "./servers.ts";
@@ -36,6 +37,7 @@ import { type WebhookNeeds, webhookEndpoints } from "./webhooks.ts";
 
 export type ApiNeeds = TemplatedNeeds &
   BulkApiNeeds &
+  ScheduledNeeds &
   DataRemovalNeeds &
   TemplateNeeds &
   ReadNeeds &
@@ -53,6 +55,7 @@ export function endpoints(needs: ApiNeeds): Endpoint[] {
     ...emailEndpoints(needs),
     ...templatedEndpoints(needs),
     ...bulkEndpoints(needs),
+    ...scheduledEndpoints(needs),
     ...templateValidationEndpoints(needs),
     ...templatePushEndpoints(needs),
     ...templateEndpoints(needs),

@@ -8,6 +8,7 @@ import type { Accepted } from "../mail/accepted.ts";
 import type { Submission } from "../mail/message.ts";
 import { type ApiError, apiError, errorResponse, okResponse, type Result, refused } from "./error.ts";
 import type { Idempotency } from "./idempotency.ts";
+import { checkSendAt, SEND_AT_ERROR } from "./send-at.ts";
 import type { SendCall } from "./send-endpoint.ts";
 import { formatTime } from "./time.ts";
 
@@ -24,7 +25,7 @@ export type AcceptReply =
 
 export interface SendNeeds {
   /**
-   * Accepts all or none. A repeat of an idempotency key gives the results of the first time.
+   * Accepts all or none; what has a `sendAt` is sent then. A repeat of an idempotency key gives the results of the first time.
    */
   accept(
     policy: ServerPolicy,
@@ -51,6 +52,7 @@ export const sentMessage = z.object({
   MessageID: z.string(),
   ErrorCode: z.literal(0),
   Message: z.string(),
+  SendAt: z.string().optional().describe("Ours: it is scheduled."),
 });
 
 /** A failed message of a batch: nothing but these, or a client reads an id from it. */
@@ -60,7 +62,7 @@ export const sentBatch = z.array(z.union([sentMessage, failedMessage]));
 
 /** Of one message, when and why; a batch has them in its items. */
 export const MESSAGE_ERRORS: Record<number, string> = {
-  300: "An address, a header, the metadata or an attachment is invalid, there is no body, or a limit is exceeded",
+  300: `An address, a header, the metadata or an attachment is invalid, there is no body, or a limit is exceeded; or ${SEND_AT_ERROR}`,
   400: "`From` is neither a sender signature nor at a verified domain of the account",
   401: "The sender signature of `From` is not confirmed",
   406: "All recipients are inactive",
@@ -95,10 +97,13 @@ export async function sendBatch(
 
 /** Hands the valid drafts over in one call, and gives each draft its answer, in order. */
 async function send(
-  drafts: Result<Draft>[],
+  given: Result<Draft>[],
   { sender, request, idempotency }: SendCall<unknown>,
   needs: SendNeeds,
 ): Promise<Result<Sent>[] | Response> {
+  const drafts = given.map(
+    (draft) => ("ok" in draft && checkSendAt(draft.ok.submission.sendAt, needs.now())) || draft,
+  );
   const valid = drafts.flatMap((draft) => ("ok" in draft ? [draft.ok] : []));
   let results: Accepted[] = [];
   if (!sender)
@@ -149,6 +154,7 @@ function answerOf(draft: Draft, result: Accepted | undefined, fine: string): Res
   const message = addresses
     ? `Message OK, but will not deliver to these inactive addresses: ${addresses}. Inactive recipients are ones that have generated a hard bounce or a spam complaint.`
     : fine;
+  const { sendAt } = draft.submission;
   return {
     ok: {
       // Absent when the request had none.
@@ -157,6 +163,7 @@ function answerOf(draft: Draft, result: Accepted | undefined, fine: string): Res
       MessageID: result.messageId,
       ErrorCode: 0,
       Message: message,
+      ...(sendAt !== undefined && { SendAt: formatTime(Math.max(sendAt, result.submittedAt)) }),
     },
   };
 }

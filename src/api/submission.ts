@@ -18,6 +18,7 @@ import { attachmentFields, readAttachments } from "./attachments.ts";
 import { type Result, refused } from "./error.ts";
 import { fieldsReader, flag, scalar } from "./json-body.ts";
 import { readHeaders, readMetadata } from "./message-extras.ts";
+import { parseSendAt, sendAtField } from "./send-at.ts";
 
 export const MAX_RECIPIENTS = 50;
 export const MAX_FROM = 255;
@@ -48,6 +49,7 @@ export const messageFields = z.object({
   Metadata: z.record(z.string(), z.unknown()).default({}),
   Attachments: z.array(attachmentFields).default([]),
   MessageStream: z.string().default(""),
+  SendAt: sendAtField,
 });
 
 export type MessageFields = z.infer<typeof messageFields>;
@@ -80,6 +82,8 @@ export function parseSubmission(
   if ("error" in headers) return headers;
   const attachments = readAttachments(fields.Attachments);
   if ("error" in attachments) return attachments;
+  const sendAt = parseSendAt(fields.SendAt);
+  if ("error" in sendAt) return sendAt;
   const content = render ? render() : { ok: fields };
   if ("error" in content) return content;
   const unsendable = render && content.ok && checkContent(content.ok, fields);
@@ -103,6 +107,7 @@ export function parseSubmission(
       trackOpens: (policy?.trackOpens ?? false) || (fields.TrackOpens ?? false),
       trackLinks: fields.TrackLinks ?? policy?.trackLinks ?? "None",
       stream,
+      ...(sendAt.ok !== undefined && { sendAt: sendAt.ok }),
     },
   };
 }

@@ -169,7 +169,7 @@ export class Outbox extends RealOutbox {
   }
 }
 
-export { Bulk } from "../../src/worker.ts";
+export { Bulk, Schedule } from "../../src/worker.ts";
 
 export class Destination extends RealDestination {
   constructor(ctx: DurableObjectState, env: Env) {
