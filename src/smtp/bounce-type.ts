@@ -17,7 +17,7 @@ import {
 export type { BounceTypeName } from "./phrases.ts";
 
 /** Addresses are no words: "<spam@shop.example>: user unknown". */
-const ADDRESS = /[^\s<>@]{1,64}@[^\s<>@]{1,255}/g;
+const ADDRESS = /[^\s<>@]{1,64}@[^\s<>@:;,()]{1,255}/g;
 /** Codes that say no more than the reply code does. */
 const UNDECIDED = new Set(["", "0.0", "5.0"]);
 

@@ -31,6 +31,7 @@ export const TELLING_WORDS: Row[] = [
   [/(?:block|black|deny|reject).?list|\brbls?\b|\bdnsbl\b/i, "Blocked"], // Outlook: "part of their network is on our block list"
   [/\bblocked\b|\bbanned\b/i, "Blocked"], // Yahoo, Comcast: "blocked for abuse"
   [/spamhaus|spamcop|barracuda|sorbs|abuseat|senderscore|cloudmark|proofpoint|uceprotect/i, "Blocked"],
+  [/\bDT:SPM\b|\bHL:REP\b|bloqu[eé]e? pour/i, "Blocked"], // NetEase 163, Orange
   [/reputation/i, "Blocked"], // Gmail: "very low reputation of the sending IP address"
   [
     /\b(?:detected|classified|identified|considered|flagged|marked) as (?:\w+ )?(?:spam|junk|bulk)/i,

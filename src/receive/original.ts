@@ -1,0 +1,76 @@
+/**
+ * Which of our messages a report speaks of: by what its returned part says, or what the text repeats. Anybody can write that, so only
+ * what the caller took from a signed address is proof; a return path that is found here has a signature to check.
+ */
+import { addressParser, decodeWords } from "postal-mime";
+import { parseMessageId } from "../mail/message-id.ts";
+import type { Opened } from "./open-message.ts";
+import { parseFields } from "./report-fields.ts";
+
+export interface Original {
+  /** Lower case; "" when nothing names it. */
+  messageId: string;
+  /** Where the id is from: the signed address that the report came to, the returned header, the reply's thread, any text. */
+  by: "address" | "header" | "thread" | "text" | "";
+  /** The returned header's Message-ID as it stands, for messages that kept their client's. */
+  messageIdField: string;
+  /** A return path of our shape, not checked; "" when none is there. */
+  returnPath: string;
+  /** The returned header's first recipient: for reports that hide or lack theirs. */
+  to: string;
+  subject: string;
+}
+
+const RETURNED = /^(?:message\/(?:rfc822|global|partial)(?:-headers)?|text\/rfc822-headers?)$/;
+const UUID = /[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}/gi;
+const RETURN_PATH = /\bb-[0-9a-f]{32}-[0-9a-f]{16}@[a-z0-9.-]{1,253}/i;
+/** Ids in a text that are tried. */
+const MAX_TRIED = 100;
+
+/** The returned parts, of which the header is enough. */
+export function returnedHeaders({ parts }: Opened): Map<string, string>[] {
+  return parts
+    .filter((p) => RETURNED.test(p.type))
+    .map((p) => parseFields(p.text.split(/\n[ \t]*\n/, 1)[0] ?? ""));
+}
+
+export function findOriginal(opened: Opened, signedFor: string): Original {
+  const headers = returnedHeaders(opened);
+  const all = `${opened.text}\n${opened.parts.map((p) => p.text).join("\n")}`;
+  const first = (name: string) => headers.map((h) => h.get(name) ?? "").find(Boolean) ?? "";
+  const field = (name: string) =>
+    first(name) ||
+    (new RegExp(`^[ \\t>|]{0,8}${name}:[ \\t]*([^\\n]{1,998})`, "im").exec(opened.text)?.[1] ?? "").trim();
+  const messageIdField = field("message-id");
+  const thread = ["in-reply-to", "references"].flatMap((n) => opened.fields.get(n) ?? []).join(" ");
+  const [messageId, by] = firstOf([
+    [signedFor, "address"],
+    [idIn(field("x-pm-message-id")) || idIn(messageIdField), "header"],
+    [idIn(thread), "thread"],
+    [idIn(all), "text"],
+  ]);
+  const to = addressParser(first("x-hmxmroriginalrecipient") || first("delivered-to") || first("to"), {
+    flatten: true,
+  });
+  return {
+    messageId,
+    by,
+    messageIdField: messageIdField.slice(0, 998),
+    returnPath: RETURN_PATH.exec(`${first("return-path")} ${all}`)?.[0].toLowerCase() ?? "",
+    to: to[0]?.address ?? "",
+    subject: decodeWords(field("subject")).slice(0, 1000),
+  };
+}
+
+function firstOf(found: [string, Original["by"]][]): [string, Original["by"]] {
+  return found.find(([id]) => id !== "") ?? ["", ""];
+}
+
+function idIn(text: string): string {
+  let tried = 0;
+  for (const [id] of text.matchAll(UUID)) {
+    if (parseMessageId(id)) return id.toLowerCase();
+    if (++tried >= MAX_TRIED) break;
+  }
+  return "";
+}
