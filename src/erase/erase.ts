@@ -1,0 +1,97 @@
+/**
+ * Removing, in the background: a deleted server, an archived stream whose time has come, all that is kept of a person. Each step is
+ * bounded, says by what is left whether it is done, and may run twice or beside itself; so a run that ends anywhere, in time or not, is
+ * taken up by the next. Mail is stopped first where it waits, then in the Outboxes, and then goes from where they had put it.
+ */
+import { removeInbound, removeServerRows, removeStreamCounts } from "./archive-rows.ts";
+import { removeServer, removeServerSettings, removeStreamSettings } from "./directory-rows.ts";
+import { removeSome } from "./messages.ts";
+import type { EraseNeeds, Outcome } from "./needs.ts";
+import { deleteSegments } from "./objects.ts";
+import { erasePerson } from "./person.ts";
+import { type Erasure, finish, openErasures, queueStreams } from "./requests.ts";
+import { eraseInOutboxes, outboxesOf } from "./shards.ts";
+
+/** What goes on after a request has 30 s at most. */
+const RUN_MS = 20_000;
+/** An account's servers are known for a minute by whoever had read them before, and may be sent to until then. */
+const KNOWN_MS = 120_000;
+
+/** One run. `patience` is how often, seconds apart, it looks again at what has to end first. */
+export async function erase(needs: EraseNeeds, { patience = 0 } = {}): Promise<void> {
+  const end = needs.now() + RUN_MS;
+  const hasTime = () => needs.now() < end;
+  await queueStreams(needs.directory, needs.now());
+  for (let look = 0; look <= patience && hasTime(); look++) {
+    if (look > 0) await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS));
+    let isAnyLeft = false;
+    for (const erasure of await openErasures(needs.directory))
+      if (!hasTime() || (await one(needs, erasure, hasTime)) === "not yet") isAnyLeft = true;
+    if (!isAnyLeft) return;
+  }
+}
+
+/** Longer than an Outbox waits before it tells the archive. */
+const LOOK_AGAIN_MS = 2_500;
+
+async function one(needs: EraseNeeds, erasure: Erasure, hasTime: () => boolean): Promise<Outcome> {
+  const { id, kind } = erasure;
+  try {
+    if (kind === "person") return await erasePerson(needs, erasure, hasTime);
+    return kind === "server"
+      ? await eraseServer(needs, erasure, hasTime)
+      : await eraseStream(needs, erasure, hasTime);
+  } catch (error) {
+    // What failed is tried again in the next run, and must not keep others from being removed.
+    needs.log("erasure failed", { id, kind, error: String(error) });
+    return "not yet";
+  }
+}
+
+async function eraseServer(needs: EraseNeeds, erasure: Erasure, hasTime: () => boolean): Promise<Outcome> {
+  const { directory, mail } = needs;
+  const { serverId, createdAt } = erasure;
+  if (serverId === null) throw new Error("an erasure of no server");
+  for (const waiting of needs.waitingMail(serverId)) await waiting.erase();
+  const shards = await outboxesOf(directory, serverId);
+  const left = await eraseInOutboxes(needs, shards, { what: { kind: "server" }, until: needs.now() });
+  const isClear =
+    (await removeServerSettings(directory, serverId, hasTime)) &&
+    (await removeServerRows(needs, serverId, hasTime)) &&
+    (await deleteSegments(mail, serverId, hasTime));
+  if (!isClear || left.length > 0 || needs.now() < createdAt + KNOWN_MS) return "not yet";
+  for (const shard of shards) await needs.outbox(shard).destroy();
+  await removeServer(directory, serverId);
+  await finish(directory, erasure, needs.now());
+  return "done";
+}
+
+async function eraseStream(needs: EraseNeeds, erasure: Erasure, hasTime: () => boolean): Promise<Outcome> {
+  const { directory } = needs;
+  const { serverId, stream, createdAt: until } = erasure;
+  if (serverId === null || stream === null) throw new Error("an erasure of no stream");
+  const shards = await outboxesOf(directory, serverId);
+  const left = await eraseInOutboxes(needs, shards, { what: { kind: "stream", stream }, until });
+  const meant = { serverId, stream, until, except: left };
+  do if (!hasTime()) return "not yet";
+  while (await removeSome(needs, meant));
+  // Of a server's streams one takes mail, and has all of it.
+  if (await isInbound(directory, serverId, stream))
+    do if (!hasTime()) return "not yet";
+    while (await removeInbound(needs, serverId));
+  if (left.length > 0) return "not yet";
+  const isClear =
+    (await removeStreamCounts(needs.archive(serverId), { serverId, stream }, hasTime)) &&
+    (await removeStreamSettings(directory, { serverId, stream }, hasTime));
+  if (!isClear) return "not yet";
+  await finish(directory, erasure, needs.now());
+  return "done";
+}
+
+async function isInbound(directory: D1Database, serverId: number, stream: string): Promise<boolean> {
+  const row = await directory
+    .prepare("SELECT type FROM streams WHERE server_id = ? AND id = ?")
+    .bind(serverId, stream)
+    .first<{ type: string }>();
+  return row?.type === "Inbound";
+}
