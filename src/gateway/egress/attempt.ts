@@ -14,6 +14,7 @@ import type { Config } from "../config.ts";
 import type { Pool } from "./pool.ts";
 import type { MxHost, Routes } from "./route.ts";
 import { type Ending, SessionFailed, SmtpClient, type TlsWish } from "./smtp-client.ts";
+import type { Dot } from "./transaction.ts";
 import type { Wire } from "./wire.ts";
 
 /** As Postfix has them: smtp_mx_address_limit and smtp_mx_session_limit. */
@@ -27,8 +28,7 @@ export interface AttemptNeeds {
   context: SecureContext;
   /** Clients that work, so that they can be ended when the process must. */
   working: Set<SmtpClient>;
-  /** Before the final dot leaves. */
-  onDot(): void;
+  dot: Dot;
   /** The process stops: nothing new is begun, and what is cut off is not the destination's fault. */
   isEnding(): boolean;
 }
@@ -166,14 +166,14 @@ class Attempt {
   }
 
   async #send(client: SmtpClient, recipients: string[]): Promise<{ endings: Ending[]; hop: NextHop }> {
-    const { working, pool, onDot } = this.#needs;
+    const { working, pool, dot } = this.#needs;
     const { reversePath } = this.#task.consignment;
     const hop = client.hop();
     client.log = this.#log;
     client.deadline = this.#task.deadline;
     working.add(client);
     try {
-      const endings = await client.send({ reversePath, recipients }, this.#task.wire, onDot);
+      const endings = await client.send({ reversePath, recipients }, this.#task.wire, dot);
       return { endings, hop };
     } finally {
       working.delete(client);

@@ -50,6 +50,11 @@ export class Channel {
     return !this.#ended && this.#replies.length === 0 && !this.#reader.isWithin();
   }
 
+  /** Throws when it has ended. */
+  insist(): void {
+    if (this.#ended) throw this.#ended;
+  }
+
   hasReply(): boolean {
     return this.#replies.length > 0;
   }
@@ -60,7 +65,7 @@ export class Channel {
 
   /** Writes, and waits until the system has taken it, or a reply came: who refuses in the middle may read no more. */
   async push(data: Buffer, timeoutMs: number): Promise<void> {
-    if (this.#ended) throw this.#ended;
+    this.insist();
     if (this.#socket.write(data) || this.hasReply()) return;
     await this.#once(this.#socket, "drain", timeoutMs, "the data was not taken");
   }

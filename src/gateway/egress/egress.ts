@@ -1,6 +1,6 @@
 /**
  * The egress: takes consignments, sends each once however often it is asked for, and bounds the connections to a domain. Where
- * a message may be sent twice: a process that dies between the final dot and the journal's line (counted as cut off), and a
+ * a message may be sent twice: a process that dies between the final dot and the journal's line (counted as cut off; at most one for each connection), and a
  * reply that is lost after the dot (its outcome says `uncertain`, and the Worker tries again later).
  */
 import type { Consignment, EgressResult } from "../../mail/egress.ts";
@@ -14,6 +14,7 @@ import { Pool } from "./pool.ts";
 import { Routes } from "./route.ts";
 import type { SmtpClient } from "./smtp-client.ts";
 import { Trust } from "./trust.ts";
+import { Turns } from "./turns.ts";
 import { toWire } from "./wire.ts";
 
 export interface EgressNeeds {
@@ -36,6 +37,7 @@ export class Egress {
   readonly #inHand = new Map<string, Promise<EgressResult>>();
   readonly #lanes = new Map<string, Lane>();
   readonly #working = new Set<SmtpClient>();
+  readonly #turns = new Turns();
   #isEnding = false;
 
   constructor(needs: EgressNeeds) {
@@ -120,6 +122,7 @@ export class Egress {
     const { key, domain } = consignment;
     await this.#enter(consignment);
     try {
+      await this.#turns.next();
       if (this.#isEnding) return ours(consignment, "the gateway stops");
       const deadline = begun + config.timeouts.reachDot;
       return await attempt(
@@ -130,7 +133,7 @@ export class Egress {
           pool: this.#pool,
           context: this.#trust.context(),
           working: this.#working,
-          onDot: () => journal.dot(key),
+          dot: { turn: () => this.#turns.next(), leaves: () => journal.dot(key) },
           isEnding: () => this.#isEnding,
         },
       );

@@ -13,7 +13,7 @@ import { exchange } from "../../smtp/transcript.ts";
 import type { Timeouts } from "../config.ts";
 import { Channel, ChannelEnded, type Target } from "./channel.ts";
 import { type Extensions, NO_EXTENSIONS, readExtensions } from "./extensions.ts";
-import { transact } from "./transaction.ts";
+import { type Dot, transact } from "./transaction.ts";
 import type { Wire } from "./wire.ts";
 
 /** `never` is for the second try at a host whose TLS failed; `verified` is for MTA-STS and whoever requires it. */
@@ -121,10 +121,10 @@ export class SmtpClient {
     return this.channel.isQuiet();
   }
 
-  /** Sends one message. `onDot` is called before the final dot leaves. Never throws for what the server does. */
-  send(envelope: Envelope, wire: Wire, onDot: () => void): Promise<Ending[]> {
+  /** Sends one message. Never throws for what the server does. */
+  send(envelope: Envelope, wire: Wire, dot: Dot): Promise<Ending[]> {
     this.count++;
-    return transact(this, envelope, wire, onDot);
+    return transact(this, envelope, wire, dot);
   }
 
   /** The reply to a command that was written, bounded by the deadline too. */

@@ -21,6 +21,14 @@ const UNSAFE = /[\u0000-\u001f\u007f<>]/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: the range is ASCII
 const NOT_ASCII = /[^\u0000-\u007f]/;
 
+/** The final dot: from when it leaves until its reply is kept, nobody knows what became of the message. */
+export interface Dot {
+  /** Resolves when the dot may leave: other messages' replies are read first. */
+  turn(): Promise<void>;
+  /** Called right before it leaves. */
+  leaves(): void;
+}
+
 /** Where a transaction stands, for when it is cut off. */
 interface Progress {
   stage: Stage;
@@ -32,7 +40,7 @@ export async function transact(
   client: SmtpClient,
   envelope: Envelope,
   wire: Wire,
-  onDot: () => void,
+  dot: Dot,
 ): Promise<Ending[]> {
   const impossible = cannotBeSent(client, envelope, wire);
   if (impossible) return envelope.recipients.map((recipient) => ({ recipient, ...impossible }));
@@ -42,7 +50,7 @@ export async function transact(
   };
   const progress: Progress = { stage: "mail", dotSent: false, lastReply: undefined };
   try {
-    await converse(client, envelope, wire, { onDot, end, progress });
+    await converse(client, envelope, wire, { dot, end, progress });
   } catch (error) {
     if (!(error instanceof ChannelEnded)) {
       // A fault of ours, who knows where: this session is not to be gone on with.
@@ -64,7 +72,7 @@ export async function transact(
 }
 
 interface Course {
-  onDot(): void;
+  dot: Dot;
   end(recipient: string, stage: Stage, reply: Reply): void;
   progress: Progress;
 }
@@ -118,7 +126,7 @@ async function converse(client: SmtpClient, envelope: Envelope, wire: Wire, cour
   if (final.code === 421) channel.end("the server closes");
 }
 
-async function sendData(client: SmtpClient, { bytes }: Wire, { onDot, progress }: Course): Promise<Reply> {
+async function sendData(client: SmtpClient, { bytes }: Wire, { dot, progress }: Course): Promise<Reply> {
   const { channel, timeouts } = client;
   progress.lastReply = undefined;
   let from = 0;
@@ -132,13 +140,15 @@ async function sendData(client: SmtpClient, { bytes }: Wire, { onDot, progress }
     // It may have said why before it closed.
     if (!channel.hasReply()) throw error;
   }
+  await dot.turn();
   if (channel.hasReply()) {
     // It refuses in the middle. Ending the data properly could not be told from having sent it all.
     const early = await client.reply("(message, cut short)", timeouts.command);
     channel.end("refused in the middle of the message");
     return early.code >= 400 ? early : noReply("4.5.0", early.text);
   }
-  onDot();
+  channel.insist();
+  dot.leaves();
   progress.dotSent = true;
   channel.write(from === 0 ? bytes : bytes.subarray(from));
   client.deadline = Number.MAX_SAFE_INTEGER;
