@@ -2,6 +2,7 @@
  * The only reader of Env: makes, from the deployment's bindings, the few ports that each stage asks for. Nothing here decides
  * anything.
  */
+import { waitUntil } from "cloudflare:workers";
 import { type AcceptNeeds, accept, acceptBatch, acceptDrafts, acceptReleased } from "./accept/accept.ts";
 import type { BulkObject } from "./accept/bulk.ts";
 import { type BulkNeeds, isBulkOutbox } from "./accept/bulk-release.ts";
@@ -29,6 +30,8 @@ import type { Gateway } from "./deliver/transport/gateway.ts";
 import { gatewayTransport } from "./deliver/transport/gateway.ts";
 import { sandboxTransport } from "./deliver/transport/sandbox.ts";
 import { type SmarthostConfig, smarthostTransport } from "./deliver/transport/smarthost.ts";
+import { erase } from "./erase/erase.ts";
+import type { EraseNeeds } from "./erase/needs.ts";
 import type { AuthAnswer } from "./mail/ingress.ts";
 import type { DeliveryJob } from "./mail/job.ts";
 import type { Submission } from "./mail/message.ts";
@@ -69,6 +72,8 @@ export interface Env {
 
 /** sendBatch takes 100 messages and 256 KB; a job of 100 references is about 12 KB. */
 const JOBS_PER_BATCH = 20;
+/** How often a removal that was just asked for looks again at what has to end first; then cron does. */
+const LOOKS_SOON = 4;
 /** As R2 takes them. */
 const KEYS_PER_DELETE = 1_000;
 /** A token that has no limit of its own: what no honest client reaches, and what one Worker can serve. */
@@ -95,6 +100,11 @@ export async function objectBytes(
   return object ? new Uint8Array(await object.arrayBuffer()) : undefined;
 }
 
+async function deleteObjects(bucket: R2Bucket, keys: string[]): Promise<void> {
+  for (let i = 0; i < keys.length; i += KEYS_PER_DELETE)
+    await bucket.delete(keys.slice(i, i + KEYS_PER_DELETE));
+}
+
 function randomBytes(count: number): Uint8Array {
   return crypto.getRandomValues(new Uint8Array(count));
 }
@@ -119,10 +129,7 @@ export function outboxNeeds(env: Env): OutboxNeeds {
       await env.MAIL.put(key, bytes);
     },
     getObject: (key, range) => objectBytes(env.MAIL, key, range),
-    async deleteObjects(keys) {
-      for (let i = 0; i < keys.length; i += KEYS_PER_DELETE)
-        await env.MAIL.delete(keys.slice(i, i + KEYS_PER_DELETE));
-    },
+    deleteObjects: (keys) => deleteObjects(env.MAIL, keys),
     randomBytes,
     mailDomain: env.MAIL_DOMAIN,
     record: async (_serverId, records) => {
@@ -318,6 +325,7 @@ export function apiNeeds(env: Env): ApiNeeds {
     template: (serverId, ref) => templateCache(env).find(serverId, ref),
     templatesChanged: (serverId) => templateCache(env).forget(serverId),
     archive: () => env.ARCHIVE,
+    reports: env.ARCHIVE,
     directory: env.DIRECTORY,
     bulk: (serverId) => bulkOf(env, serverId),
     schedule: (serverId) => scheduleOf(env, serverId),
@@ -335,6 +343,7 @@ export function apiNeeds(env: Env): ApiNeeds {
       return scheduled || outboxOf(env, shardName(serverId, place), place.region).find(messageId);
     },
     object: (key) => objectBytes(env.MAIL, key),
+    deleteObjects: (keys) => deleteObjects(env.MAIL, keys),
     segment: (key, offset, length) => objectBytes(env.MAIL, key, { offset, length }),
     async announce(serverId, changes) {
       const shards = await shardNames(env, serverId);
@@ -345,7 +354,7 @@ export function apiNeeds(env: Env): ApiNeeds {
       for (const serverId of await serversOf(env, accountId)) await policyChanged(env, serverId);
     },
     sendSystemMessage: (message) => systemMessage(env, message),
-    eraseSoon: () => undefined,
+    eraseSoon: () => waitUntil(erase(eraseNeeds(env), { patience: LOOKS_SOON })),
     authenticateAccount: (token) => accountOfToken(env.DIRECTORY, token),
     deploymentSecret: env.EDGEPOST_SECRET,
     publicUrl: env.PUBLIC_URL,
@@ -464,6 +473,19 @@ function smarthostOf(env: Env): SmarthostConfig | undefined {
   if (!env.SMARTHOST) return undefined;
   const config = JSON.parse(env.SMARTHOST) as Omit<SmarthostConfig, "pass">;
   return { ...config, name: config.name || env.MAIL_DOMAIN, pass: env.SMARTHOST_PASSWORD ?? "" };
+}
+
+export function eraseNeeds(env: Env): EraseNeeds {
+  return {
+    directory: env.DIRECTORY,
+    archive: () => env.ARCHIVE,
+    mail: env.MAIL,
+    now: Date.now,
+    log,
+    outbox: (shard) => outboxOf(env, shard),
+    waitingMail: (serverId) => [bulkOf(env, serverId), scheduleOf(env, serverId)],
+    sendSystemMessage: (message) => systemMessage(env, message),
+  };
 }
 
 /** Each Outbox arms its own alarm, and so does what releases bulk and scheduled mail into it; this wakes one whose alarm was lost. */

@@ -7,6 +7,9 @@ import { type BulkApiNeeds, bulkEndpoints } from "./bulk.ts";
 import { clickEndpoints } from "./clicks.ts";
 import { confirmRoutes } from "./confirm.ts";
 import { type DataRemovalNeeds, dataRemovalEndpoints } from "./data-removals.ts";
+import { dmarcRoutes } from "./dmarc.ts";
+import type { DmarcNeeds } from "./dmarc-door.ts";
+import { domainDmarcEndpoints } from "./domain-dmarc.ts";
 import { domainEndpoints } from "./domains.ts";
 import { door } from "./door.ts";
 import { emailEndpoints } from "./email.ts";
@@ -43,6 +46,7 @@ export type ApiNeeds = TemplatedNeeds &
   ReadNeeds &
   SenderNeeds &
   WebhookNeeds &
+  DmarcNeeds &
   InboundNeeds &
   AuthenticateNeeds &
   GatewayNeeds &
@@ -72,6 +76,7 @@ export function endpoints(needs: ApiNeeds): Endpoint[] {
     ...openEndpoints(needs),
     ...clickEndpoints(needs),
     ...messageEndpoints(needs),
+    ...domainDmarcEndpoints(needs),
     ...domainEndpoints(needs),
     ...senderEndpoints(needs),
     ...dataRemovalEndpoints(needs),
@@ -83,6 +88,7 @@ export function apiApp(needs: ApiNeeds) {
   return door(needs)
     .route("/", mount(declared, needs))
     .route("/", referenceRoutes(declared, needs.publicUrl))
+    .route("/", dmarcRoutes(needs))
     .route("/", confirmRoutes(needs))
     .route("/", ownDnsRoutes(needs))
     .route("/", gatewayRoutes(needs))

@@ -7,7 +7,7 @@ import { getPath } from "hono/utils/url";
 const STREAM_WORDS = "archive unarchive suppressions dump delete smtp-tokens";
 const STATS_WORDS =
   "outbound sends bounces spam tracked opens platforms emailclients readtimes clicks browserfamilies location";
-const DOMAIN_WORDS = "verifydkim verifyreturnpath verifycustomtracking verifyspf rotatedkim";
+const DOMAIN_WORDS = "dmarc verifydkim verifyreturnpath verifycustomtracking verifyspf rotatedkim";
 
 /** By a path's first word: the words that may follow it. */
 const WORDS = new Map(

@@ -283,3 +283,12 @@ export async function forgetReports(archive: D1Database, monitorId: number): Pro
     ),
   );
 }
+
+/** The R2 objects of a domain's reports. */
+export async function reportObjects(archive: D1Database, monitorId: number): Promise<string[]> {
+  const rows = await drizzle(archive)
+    .select({ object: reports.object })
+    .from(reports)
+    .where(eq(reports.monitorId, monitorId));
+  return rows.map((row) => row.object);
+}

@@ -8,8 +8,8 @@ import { type AggregateRecord, type AggregateReport, type AuthResult, nameOf } f
 import { Unreadable } from "./unreadable.ts";
 import { child, childrenOf, type Element, textOf, type XmlReader, xmlReader } from "./xml.ts";
 
-/** The largest that providers sent had some 20,000; what is longer comes in several. */
-const MAX_RECORDS = 50_000;
+/** The largest that providers send have some 20,000; what is longer comes in several. */
+const MAX_RECORDS = 30_000;
 /** Of one record: more is forged, or one message in millions. */
 const MAX_RESULTS = 20;
 const MAX_REASONS = 5;

@@ -75,7 +75,7 @@ function tlsReader(): TextReader | AggregateReader {
 }
 
 /** By the byte order mark, then by the XML declaration; UTF-8 otherwise. Letters that are wrong in it harm no report. */
-function decoderFor(bytes: Uint8Array): TextDecoder {
+export function decoderFor(bytes: Uint8Array): TextDecoder {
   const [a, b] = bytes;
   if ((a === 0xff && b === 0xfe) || (a === 0x3c && b === 0)) return new TextDecoder("utf-16le");
   if ((a === 0xfe && b === 0xff) || (a === 0 && b === 0x3c)) return new TextDecoder("utf-16be");
