@@ -391,6 +391,12 @@ export function apiNeeds(env: Env): ApiNeeds {
         bytes,
         gate,
       ),
+    async scheduledRecipients() {
+      const shards = (await shardNames(env)).map(parseShardName);
+      const servers = new Set(shards.filter((s) => isScheduledOutbox(s.number)).map((s) => s.serverId));
+      const counts = [...servers].map((serverId) => scheduleOf(env, serverId).recipients());
+      return (await Promise.all(counts)).reduce((sum, n) => sum + n, 0);
+    },
     async ledgers(): Promise<LedgerReport[]> {
       return Promise.all((await shardNames(env)).map((shard) => outboxOf(env, shard).ledger()));
     },

@@ -10,6 +10,7 @@ import {
   destinationNeeds,
   type Env,
   emailRoutingNeeds,
+  eraseNeeds,
   log,
   outboxNeeds,
   scheduleNeeds,
@@ -17,6 +18,7 @@ import {
 } from "./bindings.ts";
 import { deliver } from "./deliver/consume.ts";
 import { DestinationObject } from "./deliver/destination.ts";
+import { erase } from "./erase/erase.ts";
 import type { DeliveryJob } from "./mail/job.ts";
 import { receiveRouted } from "./receive/email-routing.ts";
 
@@ -64,6 +66,6 @@ export default {
   email: (message, env) => receiveRouted(message, emailRoutingNeeds(env)),
 
   async scheduled(_controller, env) {
-    await sweepAll(env);
+    await Promise.all([sweepAll(env), erase(eraseNeeds(env))]);
   },
 } satisfies ExportedHandler<Env, DeliveryJob>;

@@ -101,6 +101,11 @@ export class Release {
     }
   }
 
+  /** What is stored was changed. */
+  readAgain(): void {
+    this.#loaded = undefined;
+  }
+
   async #release(request: StoredRequest): Promise<number> {
     const { id, intent, part, place } = request;
     const shard = { region: request.region, number: request.outbox };
@@ -115,8 +120,8 @@ export class Release {
       return 0;
     }
     const drafts = await this.#draft(loaded, place, intent?.count);
-    // Cancelled while it was rendered: nothing is intended yet.
-    if (!intent && this.#store.find(id)?.state !== "open") return 0;
+    // Cancelled, or changed, while it was rendered: nothing is intended yet.
+    if (!intent && (this.#store.find(id)?.state !== "open" || this.#loaded !== loaded)) return 0;
     const count = drafts.length;
     if (!intent) this.#store.intend(request, { count, at: this.#needs.now() });
     const key = `bulk/${id}/${part}/${place}`;

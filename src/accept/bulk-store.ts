@@ -4,6 +4,7 @@
  */
 import type { Region } from "../mail/message-id.ts";
 import type { BulkMessage, BulkShared } from "./bulk-message.ts";
+import { bulkMessageWithout, isTo } from "./without-person.ts";
 
 const SCHEMA = `
 CREATE TABLE IF NOT EXISTS requests (
@@ -153,6 +154,25 @@ export class BulkStore {
 
   messages({ seq, part }: StoredRequest): BulkMessage[] {
     return this.#part(seq, part) as BulkMessage[];
+  }
+
+  /** Takes a person out of what is not released; false when some of it that names them is being released. */
+  removePerson(email: string): boolean {
+    let isOut = true;
+    const encoder = new TextEncoder();
+    for (const { seq, intent, part: current, parts } of this.#read("turn IS NOT NULL"))
+      for (let part = current; part <= parts; part++) {
+        const messages = this.#part(seq, part) as BulkMessage[];
+        if (!messages.some((message) => isTo(email, message))) continue;
+        // What was intended is asked for again in the same words.
+        if (intent && part === current) isOut = false;
+        else {
+          const left = messages.map((message) => bulkMessageWithout(email, message));
+          const bytes = encoder.encode(JSON.stringify(left));
+          this.#storage.transactionSync(() => this.#write(seq, part, bytes));
+        }
+      }
+    return isOut;
   }
 
   /** One row. */

@@ -103,6 +103,13 @@ export class BulkObject extends DurableObject implements BulkPort {
     this.#store.create();
   }
 
+  /** Nobody mails the person out of any request any more; false while some of it is on its way into an Outbox. */
+  async removePerson(email: string): Promise<boolean> {
+    const isOut = this.#store.removePerson(email);
+    this.#release.readAgain();
+    return isOut;
+  }
+
   /** Runs at least once, perhaps twice: each step is written down before and after. */
   override async alarm(): Promise<void> {
     const { now } = this.#needs;

@@ -7,6 +7,7 @@ import type { Accepted } from "../mail/accepted.ts";
 import type { Submission } from "../mail/message.ts";
 import type { Shard } from "../mail/message-id.ts";
 import type { PackedMessage } from "./pack.ts";
+import { scheduledWithout } from "./without-person.ts";
 
 const SCHEMA = `
 CREATE TABLE IF NOT EXISTS messages (
@@ -23,6 +24,8 @@ CREATE TABLE IF NOT EXISTS server (id INTEGER PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, body_hash TEXT NOT NULL, at INTEGER NOT NULL, results TEXT NOT NULL) WITHOUT ROWID;
 `;
 const PIECE_BYTES = 1_900_000;
+/** Looked through for a person in one turn: some milliseconds. */
+const HEADS_A_TURN = 5_000;
 
 /** A message as it is handed in: `head` is what is known of it, `body` its submission as JSON. */
 export interface Planned {
@@ -182,6 +185,36 @@ export class ScheduleStore {
     const open = ids.filter((id) => this.find(id) && !this.#isBeingReleased(id));
     this.#storage.transactionSync(() => this.#remove(open));
     return open;
+  }
+
+  /** Messages to a person among the next behind `after`, and the last of those, if there are any. */
+  naming(email: string, after: string): { ids: string[]; last: string | undefined } {
+    const next = `SELECT id, head FROM messages WHERE id > ?1 ORDER BY id LIMIT ${HEADS_A_TURN}`;
+    const { last } = this.#sql.exec(`SELECT max(id) AS last FROM (${next})`, after).one();
+    const found = this.#sql.exec(
+      `SELECT id FROM (${next}) WHERE EXISTS (SELECT 1 FROM json_each(head, '$.summary.recipients') WHERE value = ?2)`,
+      after,
+      email,
+    );
+    return {
+      ids: found.toArray().map((row) => String(row.id)),
+      last: last === null ? undefined : String(last),
+    };
+  }
+
+  /** The message goes to the others only, or goes; false when it is being released. */
+  removePerson(id: string, email: string): boolean {
+    const [found, submission] = [this.find(id), this.submission(id)];
+    if (!found || !submission) return true;
+    if (this.#isBeingReleased(id)) return false;
+    const left = scheduledWithout(email, { head: found.head, submission });
+    this.#storage.transactionSync(() => {
+      this.#remove([id]);
+      if (!left) return;
+      const body = new TextEncoder().encode(JSON.stringify(left.submission));
+      this.insert([{ head: left.head, sendAt: found.sendAt, body }]);
+    });
+    return true;
   }
 
   step(): Step | undefined {

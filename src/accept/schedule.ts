@@ -14,6 +14,8 @@ import { type Planned, type ScheduledMessage, type SchedulePlace, ScheduleStore 
 
 /** An alarm's run: short, since its CPU time is counted as one, and a new alarm begins anew. */
 const RUN_MS = 10_000;
+/** While it runs no other alarm comes, not even for a message that is put in for sooner. */
+const MAX_NAP_MS = 100;
 /** After a fault of ours, which is in the log. */
 const FAULT_WAIT_MS = 60_000;
 /** An object's storage ends at 10 GB. */
@@ -77,7 +79,7 @@ export class ScheduleObject extends DurableObject implements SchedulePort {
     this.#needs = needs;
     this.#store = new ScheduleStore(ctx.storage);
     this.#release = new ScheduledRelease(this.#store, needs);
-    ctx.blockConcurrencyWhile(() => this.#wake());
+    ctx.blockConcurrencyWhile(() => this.#wake(this.#soonest()));
   }
 
   async plan({ serverId, region, messages, idempotency }: PlanRequest): Promise<PlanReply> {
@@ -97,7 +99,7 @@ export class ScheduleObject extends DurableObject implements SchedulePort {
     );
     const answer = idempotency && { ...idempotency, until: now() + ANSWERS_MS, results };
     this.#store.insert(messages, answer);
-    await this.#wake();
+    await this.#wake(Math.min(...messages.map((m) => m.sendAt)));
     this.ctx.waitUntil(this.#prepare(serverId, region));
     return { kind: "accepted", results };
   }
@@ -132,7 +134,7 @@ export class ScheduleObject extends DurableObject implements SchedulePort {
 
   async change(id: string, sendAt: number): Promise<ScheduledMessage | undefined> {
     if (!this.#store.change(id, sendAt)) return undefined;
-    await this.#wake();
+    await this.#wake(sendAt);
     return this.#store.find(id);
   }
 
@@ -147,7 +149,7 @@ export class ScheduleObject extends DurableObject implements SchedulePort {
 
   /** Cron's call: wakes one whose alarm was lost. Harmless at any time. */
   async sweep(): Promise<void> {
-    await this.#wake();
+    await this.#wake(this.#soonest());
   }
 
   /** For a server that is deleted: nothing is left. */
@@ -155,6 +157,18 @@ export class ScheduleObject extends DurableObject implements SchedulePort {
     await this.ctx.storage.deleteAlarm();
     await this.ctx.storage.deleteAll();
     this.#store.create();
+  }
+
+  /** Nobody mails the person any more; false while a message to them is on its way into an Outbox. */
+  async removePerson(email: string): Promise<boolean> {
+    let isOut = true;
+    for (let after = ""; ; ) {
+      const { ids, last } = this.#store.naming(email, after);
+      for (const id of ids) isOut = this.#store.removePerson(id, email) && isOut;
+      if (last === undefined) return isOut;
+      after = last;
+      await scheduler.wait(0);
+    }
   }
 
   /** Runs at least once, perhaps twice: each step is written down before and after. */
@@ -169,7 +183,7 @@ export class ScheduleObject extends DurableObject implements SchedulePort {
       for (;;) {
         const wait = await this.#release.step();
         if (wait === undefined) return;
-        if (now() + wait > end) return await this.ctx.storage.setAlarm(now() + wait);
+        if (wait > MAX_NAP_MS || now() + wait > end) return await this.ctx.storage.setAlarm(now() + wait);
         await scheduler.wait(wait);
       }
     } catch (error) {
@@ -179,12 +193,16 @@ export class ScheduleObject extends DurableObject implements SchedulePort {
     }
   }
 
-  /** For the soonest. Setting an alarm costs a row, so only an earlier one is set. */
-  async #wake(): Promise<void> {
-    const at = this.#store.step() ? this.#needs.now() : this.#store.soonest();
-    if (at === undefined) return;
+  /** Setting an alarm costs a row, so only an earlier one is set. */
+  async #wake(sendAt: number | undefined): Promise<void> {
+    if (sendAt === undefined) return;
+    const at = Math.max(sendAt, this.#needs.now());
     const set = await this.ctx.storage.getAlarm();
     if (set === null || set > at) await this.ctx.storage.setAlarm(at);
+  }
+
+  #soonest(): number | undefined {
+    return this.#store.step() ? 0 : this.#store.soonest();
   }
 
   /** Asking the Outbox for the policy makes the directory know of it as well, and cron of this object. Never rejects. */

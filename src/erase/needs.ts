@@ -1,4 +1,5 @@
 /** What removing needs of the world around it; src/bindings.ts makes it from the deployment's bindings. */
+import type { SystemMessage } from "../accounts/system-message.ts";
 import type { ToErase } from "../mail/erasure.ts";
 
 /** An Outbox, as this stage sees it. Every method may be called twice. */
@@ -25,8 +26,8 @@ export interface EraseNeeds {
   log(event: string, fields: Record<string, unknown>): void;
   outbox(shard: string): ErasingOutbox;
   waitingMail(serverId: number): WaitingMail[];
-  /** Tells whoever asked that it is done. Throws when the gate for mail did not take it. */
-  notify(to: string, id: number): Promise<void>;
+  /** Throws when the gate for mail did not take it. */
+  sendSystemMessage(message: SystemMessage): Promise<unknown>;
 }
 
 /** Not done: time was up, or something is left that has to end first. */

@@ -6,6 +6,7 @@ import { removeInbound } from "./archive-rows.ts";
 import { removePersonSettings } from "./directory-rows.ts";
 import { removeSome } from "./messages.ts";
 import type { EraseNeeds, Outcome } from "./needs.ts";
+import { noticeOf } from "./notice.ts";
 import { type Erasure, finish, keepProgress } from "./requests.ts";
 import { eraseInOutboxes, outboxesOf } from "./shards.ts";
 
@@ -50,7 +51,9 @@ export async function erasePerson(
   }
   // A server that is being deleted may hold them still.
   if (await isServerGoing(directory, erasure)) return "not yet";
-  if (notify && requestedBy !== null) await needs.notify(requestedBy, id);
+  const notice = notify && requestedBy !== null ? noticeOf(requestedBy, id) : undefined;
+  // Told before it is written down: twice rather than never.
+  if (notice) await needs.sendSystemMessage(notice);
   await finish(directory, erasure, now());
   return "done";
 }
