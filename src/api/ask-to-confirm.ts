@@ -1,5 +1,5 @@
 /** Sends the message that asks a mailbox to confirm its sender signature, with a new link. */
-import { newConfirmation } from "../accounts/sender-confirmation.ts";
+import { forgetAsking, newConfirmation } from "../accounts/sender-confirmation.ts";
 import type { Sender } from "../accounts/senders.ts";
 import type { SystemMessage } from "../accounts/system-message.ts";
 import { confirmationMessage } from "./confirmation-message.ts";
@@ -11,6 +11,9 @@ export interface SenderNeeds extends SettingsNeeds {
   sendSystemMessage(message: SystemMessage): Promise<"accepted" | "inactive">;
 }
 
+export const TOO_OFTEN_WHEN = {
+  429: "The mailbox was asked within a minute, or five times within a day; `Retry-After` says when it may be asked again",
+};
 export const INACTIVE_WHEN = {
   406: "Mail to the address bounced or was complained of before: it cannot be asked",
 };
@@ -20,18 +23,31 @@ export async function askToConfirm(
   { id, email, name, personalNote }: Sender,
   needs: SenderNeeds,
 ): Promise<ApiError | undefined> {
-  const token = await settled(newConfirmation(needs.directory, id, needs.now()));
+  const now = needs.now();
+  const confirmation = await settled(newConfirmation(needs.directory, id, now));
+  if ("againInMs" in confirmation) return askedTooOften(email, confirmation.againInMs);
+  const { token } = confirmation;
   const { publicUrl } = needs;
   const message = await confirmationMessage({ email, name, personalNote, token, publicUrl });
+  let isAsked = false;
   try {
-    if ((await needs.sendSystemMessage(message)) === "accepted") return undefined;
+    isAsked = (await needs.sendSystemMessage(message)) === "accepted";
   } catch (cause) {
     throw new Unavailable("The confirmation message cannot be sent at the moment. Please try again.", {
       cause,
     });
+  } finally {
+    if (!isAsked) await settled(forgetAsking(needs.directory, id, now));
   }
+  if (isAsked) return undefined;
   return apiError(
     406,
     `You tried to send to recipient(s) that have been marked as inactive. Found inactive addresses: ${email}. Inactive recipients are ones that have generated a hard bounce, a spam complaint, or a manual suppression.`,
   );
+}
+
+function askedTooOften(email: string, againInMs: number): ApiError {
+  const retryAfterSeconds = Math.ceil(againInMs / 1000);
+  const text = `${email} was asked to confirm a moment ago, or five times today. It may be asked again in ${retryAfterSeconds} seconds.`;
+  return { ...apiError(429, text), retryAfterSeconds };
 }

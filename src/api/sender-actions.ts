@@ -1,7 +1,7 @@
 /** What is done with one sender signature beside changing it: asking its mailbox once more, SPF, and new keys for its domain. */
 import * as z from "zod";
 import { rotateKeys } from "../accounts/domain-checks.ts";
-import { askToConfirm, INACTIVE_WHEN, type SenderNeeds } from "./ask-to-confirm.ts";
+import { askToConfirm, INACTIVE_WHEN, type SenderNeeds, TOO_OFTEN_WHEN } from "./ask-to-confirm.ts";
 import { accountEndpoint, type Endpoint } from "./endpoint.ts";
 import { refused } from "./error.ts";
 import { afterChange, details, NOT_FOUND_WHEN, senderOfPath, showSender } from "./one-sender.ts";
@@ -19,7 +19,7 @@ export function senderActionEndpoints(needs: SenderNeeds): Endpoint[] {
         family,
         summary: "Asks once more by mail; the link of the message before no longer works",
         response: done,
-        errors: { ...NOT_FOUND_WHEN, ...INACTIVE_WHEN, 506: "It is confirmed" },
+        errors: { ...NOT_FOUND_WHEN, ...INACTIVE_WHEN, ...TOO_OFTEN_WHEN, 506: "It is confirmed" },
       },
       async ({ accountId, params }) => {
         const sender = await senderOfPath(accountId, params.id, needs);

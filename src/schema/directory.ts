@@ -186,6 +186,8 @@ export const senders = sqliteTable(
     /** SHA-256, hex, of what the link in its confirmation message holds. */
     confirmationHash: text("confirmation_hash"),
     confirmationSentAt: integer("confirmation_sent_at"),
+    /** When its mailbox was asked in the last day: a stranger's must not be written to at will. */
+    askedAt: text("asked_at", { mode: "json" }).$type<number[]>().notNull().default([]),
     confirmedAt: integer("confirmed_at"),
     createdAt: integer("created_at").notNull(),
   },

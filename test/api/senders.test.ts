@@ -207,6 +207,7 @@ describe("the link", () => {
 
   it("of a later message takes its place", async () => {
     const { ID, EmailAddress } = await newSender();
+    s.clock.now += 60_000;
     const resent = await s.call("POST", `/senders/${ID}/resend`);
     expect(resent.json).toEqual({
       ErrorCode: 0,
@@ -239,10 +240,32 @@ describe("the link", () => {
 
   it("is not sent again while the gate is away, or to who gets no mail", async () => {
     const { ID } = await newSender();
+    s.clock.now += 60_000;
     gate = "away";
     expect((await s.call("POST", `/senders/${ID}/resend`)).status).toBe(503);
     gate = "inactive";
     expect((await s.call("POST", `/senders/${ID}/resend`)).json.ErrorCode).toBe(406);
+    // Neither was a message, so nothing is to be waited for.
+    gate = "accepted";
+    expect((await s.call("POST", `/senders/${ID}/resend`)).status).toBe(200);
+  });
+
+  it("is asked for once a minute, and five times a day", async () => {
+    const { ID } = await newSender();
+    const resend = () => s.call("POST", `/senders/${ID}/resend`);
+    expect(await resend()).toMatchObject({ status: 429, json: { ErrorCode: 429 } });
+    for (let asked = 1; asked < 5; asked++) {
+      s.clock.now += 60_000;
+      expect((await resend()).status).toBe(200);
+    }
+    s.clock.now += 60_000;
+    expect((await resend()).status).toBe(429);
+    expect(sent).toHaveLength(5);
+    // The first of the five is a day ago.
+    s.clock.now += DAY_MS - 5 * 60_000;
+    const both = await Promise.all([resend(), resend()]);
+    expect(both.map((answer) => answer.status).sort()).toEqual([200, 429]);
+    expect(sent).toHaveLength(6);
   });
 });
 

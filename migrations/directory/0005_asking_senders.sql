@@ -1,0 +1,1 @@
+ALTER TABLE `senders` ADD `asked_at` text DEFAULT '[]' NOT NULL;
