@@ -21,7 +21,7 @@ export const messageSchema = z.object({
   From: z.string(),
   Subject: z.string(),
   Attachments: z.array(z.string()),
-  Status: z.enum(["Queued", "Sent"]),
+  Status: z.enum(["Queued", "Sent", "Scheduled"]),
   TrackOpens: z.boolean(),
   TrackLinks: z.enum(["None", "HtmlAndText", "HtmlOnly", "TextOnly"]),
   Metadata: z.record(z.string(), z.string()),
@@ -36,8 +36,14 @@ export const detailsSchema = messageSchema.extend({
 });
 
 /** `Sent` once somebody's first attempt was made for all; Postmark's `Processed` means the same. */
-export function statusOf(record: Pick<MessageRecord, "recipients">): "Queued" | "Sent" {
-  return isQueued(record) ? "Queued" : "Sent";
+export function statusOf(record: Pick<MessageRecord, "recipients" | "sendAt">) {
+  return statusWord({ queued: isQueued(record), sendAt: record.sendAt });
+}
+
+/** `Scheduled` is ours: in details, while the time of a message has not come. */
+function statusWord({ queued, sendAt }: Pick<ListedMessage, "queued" | "sendAt">) {
+  if (sendAt !== undefined) return "Scheduled";
+  return queued ? "Queued" : "Sent";
 }
 
 export function messageJson(message: ListedMessage): z.infer<typeof messageSchema> {
@@ -54,7 +60,7 @@ export function messageJson(message: ListedMessage): z.infer<typeof messageSchem
     From: fromText(summary.from),
     Subject: message.subject,
     Attachments: summary.attachments,
-    Status: message.queued ? "Queued" : "Sent",
+    Status: statusWord(message),
     TrackOpens: summary.trackOpens,
     TrackLinks: summary.trackLinks,
     Metadata: summary.metadata,

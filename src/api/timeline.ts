@@ -9,6 +9,7 @@ import { statusOf } from "./message-json.ts";
 import { formatTime } from "./time.ts";
 
 type EntryType =
+  | "Scheduled"
   | "Accepted"
   | "Attempt"
   | "Waiting"
@@ -40,7 +41,7 @@ const optional = z.string().optional();
 
 export const timelineSchema = z.object({
   MessageID: z.string(),
-  Status: z.enum(["Queued", "Sent"]),
+  Status: z.enum(["Queued", "Sent", "Scheduled"]),
   Recipients: z.array(
     z.object({ Recipient: z.string(), State: z.string(), NextTryAt: optional, Reason: optional }),
   ),
@@ -64,9 +65,11 @@ export const timelineSchema = z.object({
 });
 
 export function timelineJson(record: MessageRecord) {
-  const accepted: Entry = { at: record.receivedAt, type: "Accepted" };
   // Sorting is stable: what an entry follows from stays before it within a millisecond.
-  const entries = [accepted, ...record.recipients.flatMap((r) => entriesOf(r, record.receivedAt))];
+  const entries = [
+    ...beginning(record),
+    ...record.recipients.flatMap((r) => entriesOf(r, record.receivedAt)),
+  ];
   return {
     MessageID: record.id,
     Status: statusOf(record),
@@ -78,6 +81,19 @@ export function timelineJson(record: MessageRecord) {
     })),
     Timeline: entries.sort((a, b) => a.at - b.at).map(entryJson),
   };
+}
+
+/** What is scheduled was handed in long before, and is accepted into an Outbox when its time comes. */
+function beginning({ receivedAt, sendAt, summary: { scheduled } }: MessageRecord): Entry[] {
+  const entries: Entry[] = [];
+  if (scheduled)
+    entries.push({
+      at: scheduled.at,
+      type: "Scheduled",
+      reason: `It was handed in to be sent at ${formatTime(scheduled.sendAt)}.`,
+    });
+  if (sendAt === undefined) entries.push({ at: receivedAt, type: "Accepted" });
+  return entries;
 }
 
 function entriesOf(recipient: RecipientRecord, acceptedAt: number): Entry[] {
