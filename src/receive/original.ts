@@ -5,6 +5,7 @@
 import { addressParser, decodeWords } from "postal-mime";
 import { parseMessageId } from "../mail/message-id.ts";
 import type { Opened } from "./open-message.ts";
+import { COPY_MARKER } from "./phrases.ts";
 import { parseFields } from "./report-fields.ts";
 
 export interface Original {
@@ -27,11 +28,22 @@ const RETURN_PATH = /\bb-[0-9a-f]{32}-[0-9a-f]{16}@[a-z0-9.-]{1,253}/i;
 /** Ids in a text that are tried. */
 const MAX_TRIED = 100;
 
-/** The returned parts, of which the header is enough. */
-export function returnedHeaders({ parts }: Opened): Map<string, string>[] {
-  return parts
+/** The headers that are returned: of the parts, and of a copy in the text, behind its marker. */
+export function returnedHeaders({ parts, text }: Opened): Map<string, string>[] {
+  const headers = parts
     .filter((p) => RETURNED.test(p.type))
-    .map((p) => parseFields(p.text.split(/\n[ \t]*\n/, 1)[0] ?? ""));
+    .map((p) => parseFields(blocksOf(p.text)[0] ?? ""));
+  const start = text.search(COPY_MARKER);
+  const copy = start < 0 ? [] : blocksOf(text.slice(start)).map(parseFields);
+  return [
+    ...headers,
+    ...copy.filter((h) => h.has("from") && (h.has("message-id") || h.has("subject"))).slice(0, 1),
+  ];
+}
+
+/** What blank lines part: a marker, the header, the beginning of the body. */
+function blocksOf(text: string): string[] {
+  return text.split(/\n[ \t]*\n/, 4);
 }
 
 export function findOriginal(opened: Opened, signedFor: string): Original {

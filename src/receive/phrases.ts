@@ -21,7 +21,7 @@ export const DELAY =
 
 /** Where the returned message begins in a text without parts. */
 export const COPY_MARKER =
-  /^[ \t>|]*(?:-{2,}[^\n]{0,20}(?:this is a copy of|below this line|copy of (?:the|your) message|original message|ursprüngliche nachricht|message (?:header|text) follows|returned message|unsent message|undelivered message|message d'origine|the (?:header|body) of the (?:original )?message|included is a copy|message headers?)|(?:original message (?:follows|headers?)|the following is a copy|message header follows|\|-+ message text follows|the original message (?:header )?(?:is|was)|start of (?:returned|original) message|original(?: message)? headers?:?$|hieronder|return-path: |received: (?:from|by) ))/im;
+  /^[ \t>|]*(?:-{2,}[^\n]{0,20}(?:this is a copy of|below this line|copy of (?:the|your) message|original message|ursprüngliche nachricht|message (?:header|text) follows|returned message|unsent message|undelivered message|message d'origine|the (?:header|body) of the (?:original )?message|included is a copy|message headers?)|(?:original message (?:follows|headers?)|the following is a copy|message header follows|\|-+ message text follows|the original message (?:header )?follows|start of (?:returned|original) message|original(?: message)? headers?:?$|hieronder|return-path: |received: (?:from|by) ))/im;
 
 /** Subjects of automatic replies, from their start. */
 export const AUTOMATIC_SUBJECT =
@@ -33,9 +33,9 @@ export const CHALLENGE =
 
 /** Whole subjects, or the first words of a text, by which people and mail programs ask to be taken off. */
 export const UNSUBSCRIBE =
-  /^(?:re: ?)?(?:please )?(?:unsubscribe(?: me)?|list-unsubscribe|opt[- ]?out|remove(?: me)?|stop|take me off(?: (?:your|this|the) list)?|abmelden|abbestellen|austragen|désabonn(?:er|ement|ez-moi)|désinscri(?:re|ption)|désinscrire|se désabonner|darme de baja|baja|cancelar (?:la )?suscripción|descadastrar|cancelar (?:a )?inscrição|disiscriv(?:imi|iti)|cancellami|annulla iscrizione|uitschrijven|afmelden|wypisz(?: mnie)?|rezygnacja|отписаться|отписка|отпишите меня|avregistrera|afmeld|avmeld|peruuta tilaus|odhlásit|leiratkozás|abonelikten çık|配信停止|購読解除|退订|取消订阅|수신거부)(?:[ .:!|_<-].{0,120})?$/iu;
+  /^(?:re: ?)?(?:(?:please )?(?:list-)?unsubscribe(?: me)?(?:[:_|<-][^\n]{0,120}| (?:from|this|my|list|request|[^\s@]{0,64}@|[0-9a-z_-]{16})[^\n]{0,80})?|(?:please )?(?:opt[- ]?out|remove(?: me)?|stop|take me off)(?: (?:from )?(?:your|this|the) (?:mailing )?list)?|abmelden|abbestellen|austragen|désabonn(?:er|ement|ez-moi)|désinscri(?:re|ption)|se désabonner|darme de baja|baja|cancelar (?:la )?suscripción|descadastrar|cancelar (?:a )?inscrição|disiscriv(?:imi|iti)|cancellami|annulla iscrizione|uitschrijven|afmelden|wypisz(?: mnie)?|rezygnacja|отписаться|отписка|отпишите меня|avregistrera|afmeld|avmeld|peruuta tilaus|odhlásit|leiratkozás|abonelikten çık|配信停止|購読解除|退订|取消订阅|수신거부)[ .!。]*$/iu;
 export const SUBSCRIBE =
-  /^(?:re: ?)?(?:please )?(?:(?:re-?)?subscribe(?: me)?|opt[- ]?in|anmelden|abonnieren|s['’]abonner|inscription|suscribir(?:me)?|alta|inscrever|iscrivimi|inschrijven|aanmelden|подписаться|订阅|購読)(?:[ .:!|_<-].{0,60})?$/iu;
+  /^(?:re: ?)?(?:please )?(?:(?:re-?)?subscribe(?: me)?|opt[- ]?in|anmelden|abonnieren|s['’]abonner|inscription|suscribir(?:me)?|alta|inscrever|iscrivimi|inschrijven|aanmelden|подписаться|订阅|購読)[ .!。]*$/iu;
 
 /** "My address is another now", of automatic replies. */
 export const ADDRESS_CHANGE =

@@ -90,7 +90,7 @@ function explainedFailure(opened: Opened, original: Original, { reversePath }: A
   const isDaemon = DAEMON.test(from) || DAEMON.test(reversePath.replace(/^<|>$/g, ""));
   const saysSubject = FAILURE_SUBJECT.test(subject.trim());
   const saysText = FAILURE_TEXT.test(text.slice(0, MAX_WORDS));
-  const isAutomaticSubject = AUTOMATIC_SUBJECT.test(subject.trim());
+  const isAutomaticSubject = AUTOMATIC_SUBJECT.test(subject.trim()) || CHALLENGE.test(subject);
   const is =
     fields.has("x-failed-recipients") ||
     (saysSubject && (saysText || isDaemon || isNull) && !isAutomaticSubject) ||

@@ -95,6 +95,7 @@ export const WORDS: Row[] = [
     /recipient(?: name)? (?:is |was )?not (?:recognized|found)|could ?n[o']t be found|is ?n[o']t found at|email account that you tried to reach|user .{0,80}not listed|account (?:is |has been )?(?:closed|suspended|deactivated|terminated)|bad destination|\baddress(?:ee)? (?:is )?(?:unknown|bad)|illegal alias|addresses? failed|this user does/i,
     "HardBounce",
   ],
+  [/\b(?:unknown|no such) (?:host|domain)|\b(?:host|domain) unknown/i, "HardBounce"], // smail, sendmail
   [/dns|domain not found|host not found|name server/i, "DnsError"],
   [
     /policy|access denied|not allowed|refused|prohibited|content (?:rejected|not accepted)|administrative/i,
