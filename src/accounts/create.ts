@@ -34,7 +34,17 @@ export async function createAccount(directory: D1Database, name: string, now: nu
   return row.id;
 }
 
-/** A server with its three streams, in one transaction: never one without the other. */
+export interface FirstToken {
+  /** The server's number, which the token names. */
+  serverId: number;
+  hash: string;
+  sealed: string;
+}
+
+/**
+ * A server with its three streams, and with its first token where one is given, in one transaction: never one without the others.
+ * A number that is given and taken is refused by the directory.
+ */
 export async function createServer(
   directory: D1Database,
   {
@@ -45,15 +55,20 @@ export async function createServer(
     ...more
   }: NewServer,
   now: number,
+  first?: FirstToken,
 ): Promise<Server> {
   const db = drizzle(directory);
+  const { accountId } = more;
   const inboundHash = crypto.randomUUID().replaceAll("-", "");
   // The streams find their server by its hash: its number is not known before the transaction.
   const serverId = sql<number>`(select ${servers.id} from ${servers} where ${servers.inboundHash} = ${inboundHash})`;
   const [[server]] = await db.batch([
     db
       .insert(servers)
-      .values({ ...more, deliveryType, trackOpens, trackLinks, transports, inboundHash, createdAt: now })
+      .values({
+        ...(first && { id: first.serverId }),
+        ...{ ...more, deliveryType, trackOpens, trackLinks, transports, inboundHash, createdAt: now },
+      })
       .returning(),
     db.insert(streams).values(
       DEFAULT_STREAMS.map((stream) => ({
@@ -63,6 +78,14 @@ export async function createServer(
         createdAt: now,
       })),
     ),
+    ...(first
+      ? [
+          db.insert(tokens).values({
+            ...{ kind: "server", accountId, serverId, hash: first.hash, createdAt: now },
+            sealed: sql`case when (select ${accounts.showTokensOnce} from ${accounts} where ${accounts.id} = ${accountId}) then null else ${first.sealed} end`,
+          }),
+        ]
+      : []),
   ]);
   if (!server) throw new Error("the directory gave a new server no number");
   return server;

@@ -6,6 +6,9 @@ import { and, asc, count, eq, gt, isNull, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import { accounts, servers } from "../schema/directory.ts";
 import { createServer, type NewServer, type Server, type ServerSettings } from "./create.ts";
+import { seal } from "./secret.ts";
+import { hashToken, newToken } from "./token.ts";
+import type { TokenNeeds } from "./tokens.ts";
 
 /** Which of a server's settings another server has already. */
 export type Taken = { taken: "name" | "inboundDomain" };
@@ -19,8 +22,35 @@ export interface ServerFilter {
   after?: number;
 }
 
-export function addServer(directory: D1Database, server: NewServer, now: number): Promise<Server | Taken> {
-  return unlessTaken(() => createServer(directory, server, now));
+/** Others who make servers at the same moment: more tries than that are a fault. */
+const MAX_TRIES = 5;
+
+/** With its first token, which is in the result whether it is kept or not. */
+export async function addServer(
+  { directory, deploymentSecret }: Pick<TokenNeeds, "directory" | "deploymentSecret">,
+  server: NewServer,
+  now: number,
+): Promise<{ server: Server; token: string } | Taken> {
+  for (let tried = 1; ; tried++) {
+    const serverId = await nextNumber(directory);
+    const token = newToken(serverId);
+    const first = { serverId, hash: await hashToken(token), sealed: await seal(token, deploymentSecret) };
+    try {
+      const made = await unlessTaken(() => createServer(directory, server, now, first));
+      return "taken" in made ? made : { server: made, token };
+    } catch (error) {
+      const why = `${error} ${(error as Error).cause}`;
+      if (tried === MAX_TRIES || !/UNIQUE constraint failed: servers\.id/.test(why)) throw error;
+    }
+  }
+}
+
+/** The one that the directory would give: never one that a server had before, since objects and tokens have it in their names. */
+async function nextNumber(directory: D1Database): Promise<number> {
+  const last = await directory
+    .prepare("SELECT seq FROM sqlite_sequence WHERE name = 'servers'")
+    .first<{ seq: number }>();
+  return (last?.seq ?? 0) + 1;
 }
 
 /** With an account, only one of its own. */

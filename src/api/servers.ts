@@ -3,7 +3,6 @@ import * as z from "zod";
 import type { Server } from "../accounts/create.ts";
 import { DnsUnavailable } from "../accounts/dns.ts";
 import { addServer, changeServer, deleteServer, findServer, listServers } from "../accounts/servers.ts";
-import { addToken } from "../accounts/tokens.ts";
 import { NO_SERVER_TOKEN } from "./authenticate.ts";
 import { cursorParameter, formatCursor } from "./cursor.ts";
 import { accountEndpoint, type Endpoint, serverEndpoint } from "./endpoint.ts";
@@ -176,22 +175,13 @@ async function create(accountId: number, body: z.infer<typeof newServerFields>, 
   if (name === undefined) return refused(608, "The server's 'Name' is missing.");
   const inboundDomain = await checkInboundDomain(body.InboundDomain, "", needs);
   if ("error" in inboundDomain) return inboundDomain;
-  const { directory } = needs;
   const settings = { ...fields.ok, name, inboundDomain: inboundDomain.ok };
-  const server = await settled(addServer(directory, { accountId, ...settings }, needs.now()));
-  if ("taken" in server) return { error: TAKEN[server.taken] };
-  const first = {
-    accountId,
-    serverId: server.id,
-    name: "",
-    scope: "full" as const,
-    allowedIps: [],
-    ratePerMinute: null,
-  };
-  const token = await settled(addToken(needs, first, needs.now()));
+  const made = await settled(addServer(needs, { accountId, ...settings }, needs.now()));
+  if ("taken" in made) return { error: TAKEN[made.taken] };
+  const { server, token } = made;
   // Who asked for the number before it existed may have left word that there is no such server.
   await needs.policyChanged(server.id);
-  return { ok: showServer(server, token ? [token] : [], needs) };
+  return { ok: showServer(server, [{ scope: "full", token }], needs) };
 }
 
 async function change(

@@ -51,6 +51,30 @@ const refusal = (code: number) => ({
 });
 
 describe("a new server", () => {
+  it("has a number and a token of its own, also when others are made at the same moment", async () => {
+    const made = await Promise.all([0, 1, 2].map((n) => make({ Name: `At once ${n}` })));
+    expect(made.map(({ status }) => status)).toEqual([200, 200, 200]);
+    expect(new Set(made.map(({ json }) => json.ID)).size).toBe(3);
+    for (const { json } of made) {
+      const [serverToken] = json.ApiTokens as string[];
+      const own = await call("GET", "/server", undefined, { serverToken });
+      expect(own.json).toMatchObject({ ID: json.ID, Name: json.Name });
+    }
+  });
+
+  it("is not there when its token cannot be", async () => {
+    const before = await stored();
+    await settings.db.directory
+      .prepare("CREATE TRIGGER no_tokens BEFORE INSERT ON tokens BEGIN SELECT raise(ABORT, 'no'); END")
+      .run();
+    const { status } = await make();
+    await settings.db.directory.prepare("DROP TRIGGER no_tokens").run();
+    expect(status).toBe(503);
+    expect(await stored()).toEqual(before);
+    // And its number goes to the next.
+    expect((await make()).status).toBe(200);
+  });
+
   it("has every field, its streams, and a token that works at once", async () => {
     const { status, json } = await make();
     expect(status).toBe(200);
