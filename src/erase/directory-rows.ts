@@ -54,8 +54,7 @@ export async function removeServer(directory: D1Database, serverId: number): Pro
 }
 
 /** A complaint, and the person's own unsubscription: without them we could not keep to what they asked for. */
-const THEIR_OWN =
-  "removed_at IS NULL AND origin = 'Recipient' AND reason IN ('SpamComplaint', 'ManualSuppression')";
+const THEIR_OWN = "origin = 'Recipient' AND reason IN ('SpamComplaint', 'ManualSuppression')";
 
 /**
  * Suppressions of a person but their own, and rules on mail from them. First they are taken back, so that an Outbox which reads the
@@ -66,20 +65,25 @@ export async function removePersonSettings(
   { serverId, email, shards }: { serverId: number; email: string; shards: string[] },
 ): Promise<void> {
   const { directory } = needs;
-  const streams = "(SELECT id FROM streams WHERE server_id = ?1)";
-  const where = `server_id = ?1 AND stream IN ${streams} AND email = ?2 AND NOT (${THEIR_OWN})`;
-  const { results } = await directory
-    .prepare(
-      `UPDATE suppressions SET removed_at = coalesce(removed_at, ?3), changed_at = ?3 WHERE ${where} RETURNING stream`,
-    )
-    .bind(serverId, email, needs.now())
-    .all<{ stream: string }>();
-  if (results.length > 0) {
-    const changes = results.map(({ stream }) => ({ stream, email, removed: true }));
+  const where = `server_id = ?1 AND stream IN (SELECT id FROM streams WHERE server_id = ?1) AND email = ?2`;
+  const [, gone] = await directory.batch<{ stream: string }>([
+    directory
+      .prepare(
+        `UPDATE suppressions SET removed_at = ?3, changed_at = ?3
+         WHERE ${where} AND removed_at IS NULL AND NOT (${THEIR_OWN})`,
+      )
+      .bind(serverId, email, needs.now()),
+    directory
+      .prepare(`SELECT stream FROM suppressions WHERE ${where} AND removed_at IS NOT NULL`)
+      .bind(serverId, email),
+  ]);
+  const changes = (gone?.results ?? []).map(({ stream }) => ({ stream, email, removed: true }));
+  if (changes.length > 0)
     await Promise.all(shards.map((shard) => needs.outbox(shard).changeSuppressions(changes)));
-  }
   await directory.batch([
-    directory.prepare(`DELETE FROM suppressions WHERE ${where}`).bind(serverId, email),
+    directory
+      .prepare(`DELETE FROM suppressions WHERE ${where} AND removed_at IS NOT NULL`)
+      .bind(serverId, email),
     directory.prepare("DELETE FROM inbound_rules WHERE server_id = ?1 AND rule = ?2").bind(serverId, email),
   ]);
 }
