@@ -3,6 +3,7 @@
  * does not have yet. Both must agree, and both with what the index finds (search.ts), or a message would come and go as it is archived.
  */
 import { and, eq, gte, lt, type SQL, sql } from "drizzle-orm";
+import { parseMessageId } from "../mail/message-id.ts";
 import type { MessageRecord } from "../mail/record.ts";
 import { messages, recipients } from "../schema/archive.ts";
 import { partOfWords, piecesOf, subjectWords } from "./search.ts";
@@ -41,12 +42,17 @@ export function matches(record: MessageRecord, filter: MessageFilter): boolean {
     (fromEmail === undefined || summary.from.email.toLowerCase() === fromEmail) &&
     (tag === undefined || record.tag === tag) &&
     (queued === undefined || isQueued(record) === queued) &&
-    (from === undefined || record.receivedAt >= from) &&
-    (to === undefined || record.receivedAt <= to) &&
+    (from === undefined || listedAt(record) >= from) &&
+    (to === undefined || listedAt(record) <= to) &&
     (subject === undefined || isSubjectOf(record, subject)) &&
     (metadata === undefined ||
       (Object.hasOwn(summary.metadata, metadata.key) && summary.metadata[metadata.key] === metadata.value))
   );
+}
+
+/** The archive's keys are made of ids: of a message that was moved while it was scheduled, the time is that which it was to have first. */
+function listedAt({ id, receivedAt }: MessageRecord): number {
+  return parseMessageId(id)?.acceptedAt ?? receivedAt;
 }
 
 function isSubjectOf(record: MessageRecord, search: string): boolean {

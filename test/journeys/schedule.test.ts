@@ -145,4 +145,38 @@ describe("messages for later", () => {
     });
     expect((await system.api("GET", `/email/scheduled/${id}`)).json).toMatchObject({ ErrorCode: 701 });
   });
+
+  it("keeps what it promised to somebody who is suppressed by then: the message is recorded so", async () => {
+    const posted = await system.api("POST", "/email", message("gone@far.example", Date.now() + 3_600_000));
+    const id = String(posted.json.MessageID);
+    await system.api("POST", "/message-streams/outbound/suppressions", {
+      Suppressions: [{ EmailAddress: "gone@far.example" }],
+    });
+    await system.api("PATCH", `/email/scheduled/${id}`, { SendAt: new Date().toISOString() });
+    await until("it is recorded", async () => {
+      const { json } = await system.api("GET", `/messages/outbound/${id}/timeline`);
+      const [recipient] = json.Recipients as { State: string }[];
+      return json.Status === "Sent" && recipient?.State === "Suppressed";
+    });
+  });
+
+  it("refuses times that are none, or too far, and changes nothing for what is not there", async () => {
+    const { total } = { total: (await system.api("GET", "/email/scheduled")).json.TotalCount };
+    const tooFar = message("a@far.example", Date.now() + 31 * 86_400_000);
+    const noZone = { ...tooFar, SendAt: "2026-12-01T10:00:00" };
+    for (const body of [tooFar, noZone])
+      expect(await system.api("POST", "/email", body)).toMatchObject({
+        status: 422,
+        json: { ErrorCode: 300 },
+      });
+    const batch = await system.api("POST", "/email/batch", [tooFar, noZone]);
+    expect(batch.json).toMatchObject([{ ErrorCode: 300 }, { ErrorCode: 300 }]);
+    const SendAt = new Date().toISOString();
+    for (const id of ["1", crypto.randomUUID(), "..%2F"])
+      for (const [method, body] of [["GET"], ["DELETE"], ["PATCH", { SendAt }]] as const) {
+        const { status, json } = await system.api(method, `/email/scheduled/${id}`, body);
+        expect([status, json.ErrorCode]).toEqual([422, 701]);
+      }
+    expect((await system.api("GET", "/email/scheduled")).json.TotalCount).toBe(total);
+  });
 });
