@@ -6,7 +6,7 @@ import { replyText } from "../mail/reply.ts";
 import { cleanText, toReply } from "../smtp/reply-text.ts";
 import { fieldOf, type Opened } from "./open-message.ts";
 import { COPY_MARKER, DAEMON, DELAY } from "./phrases.ts";
-import type { ReportedRecipient } from "./report.ts";
+import type { Action, ReportedRecipient } from "./report.ts";
 import { plainAddress } from "./report-fields.ts";
 import { replyIn, typed } from "./reported-reply.ts";
 
@@ -40,8 +40,9 @@ export function readExplanations(opened: Opened): ReportedRecipient[] {
     .map(plainAddress)
     .filter(Boolean);
   const addresses = named.length > 0 ? unique(named) : recipientsIn(lines, opened);
-  if (addresses.length === 0) return [explained("", lines, opened)];
-  return addresses.map((address) => explained(address, aboutOf(address, { lines, addresses }), opened));
+  const action = isDelay(opened) ? "delayed" : "failed";
+  if (addresses.length === 0) return [explained("", lines, action)];
+  return addresses.map((address) => explained(address, aboutOf(address, { lines, addresses }), action));
 }
 
 /** Whether the text only warns. */
@@ -98,7 +99,7 @@ function aboutOf(address: string, { lines, addresses }: { lines: string[]; addre
   return about.some((line) => /[45]\d\d[ -]/.test(line)) || about.length > 3 ? about : lines;
 }
 
-function explained(address: string, lines: string[], opened: Opened): ReportedRecipient {
+function explained(address: string, lines: string[], action: Action): ReportedRecipient {
   const text = lines.join("\n").trim();
   const found = replyIn(text);
   const reply = found.code ? found : toReply([`${text.replace(/\s+/g, " ")}`]);
@@ -106,7 +107,6 @@ function explained(address: string, lines: string[], opened: Opened): ReportedRe
   const enhanced =
     reply.enhanced || (/(?:^|[\s#(<[:])([45]\.[0-7]\.\d{1,3})(?=$|[\s)\]>,;:])/.exec(text)?.[1] ?? "");
   const whole = { ...reply, enhanced };
-  const action = isDelay(opened) ? "delayed" : "failed";
   const details = found.code ? replyText(found) : cleanText(text);
   return typed({ address, original: "", action, status: enhanced, reply: whole, details, remoteMta: "" });
 }

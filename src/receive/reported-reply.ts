@@ -17,8 +17,9 @@ const CODE =
 export function replyIn(text: string): Reply {
   const from = CODE.exec(text.slice(0, 4_000))?.[1];
   if (from === undefined) return toReply([text.replace(/\n/g, " ")]);
-  const lines = from.split("\n").map((line) => line.replace(/^[ \t>|<]+/, ""));
-  // Folding joins the lines of a reply: "550-5.1.1 no such 550 5.1.1 user".
   const code = from.slice(0, 3);
+  // Folding breaks a reply anywhere, also between its two codes, and joins its lines: "550-5.1.1 no such 550 5.1.1 user".
+  const whole = from.replace(new RegExp(`(^|\\s)${code}[ -]?\\n[ \\t]*(?=[45]\\.)`, "g"), `$1${code} `);
+  const lines = whole.split("\n").map((line) => line.replace(/^[ \t>|<]+/, ""));
   return toReply(lines.flatMap((line) => line.split(new RegExp(`[ \\t](?=${code}[ -][45]\\.)`))));
 }
