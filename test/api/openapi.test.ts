@@ -1,5 +1,7 @@
+import { Validator } from "@seriousme/openapi-schema-validator";
 import { describe, expect, it } from "vitest";
 import * as z from "zod";
+import { type ApiNeeds, endpoints as declared } from "../../src/api/app.ts";
 import { serverEndpoint } from "../../src/api/endpoint.ts";
 import { flag, whole } from "../../src/api/json-body.ts";
 import { openApiDocument } from "../../src/api/openapi.ts";
@@ -78,6 +80,28 @@ describe("the OpenAPI document", () => {
       402: expect.any(String),
     });
     expect(document.paths["/things"]?.get?.["x-error-codes"]).not.toHaveProperty("402");
+  });
+});
+
+describe("the document of the whole API", () => {
+  // Declaring needs nothing; only handlers would.
+  const whole = openApiDocument(declared({} as ApiNeeds), "https://mail.example.com");
+  const operations = Object.values(whole.paths).flatMap((path) => Object.values(path));
+
+  it("is a valid one", async () => {
+    const { valid, errors } = await new Validator().validate(JSON.parse(JSON.stringify(whole)));
+    expect(errors).toBeUndefined();
+    expect(valid).toBe(true);
+  });
+
+  it("has an operation for each endpoint, each with an id of its own", () => {
+    expect(operations).toHaveLength(declared({} as ApiNeeds).length);
+    expect(new Set(operations.map((o) => o.operationId)).size).toBe(operations.length);
+  });
+
+  it("says something of each code", () => {
+    for (const { "x-error-codes": codes, operationId } of operations)
+      for (const [code, when] of Object.entries(codes)) expect(when, `${operationId} ${code}`).not.toBe("");
   });
 });
 
