@@ -3,6 +3,7 @@ import type { Sender } from "./senders.ts";
 
 /** Of all messages: what is left is forwarded mail, and there always is some. */
 const GOOD_SHARE = 0.98;
+const MANY = "Many addresses with a few messages each";
 /** Fewer say nothing about the rest. */
 const ENOUGH_MESSAGES = 100;
 
@@ -13,16 +14,17 @@ export function adviceOnSender(sender: Sender, domain: string): string {
   const failed = messages - aligned;
   const many = aligned === 0 ? count(failed) : `${count(failed)} of its ${count(messages)}`;
   const noun = aligned === 0 ? plural(failed, "message") : "messages";
+  const verb = who === MANY ? "send" : "sends";
   // The commonest cause speaks for the rest.
   if (sender.forwarded * 2 > failed)
     return `${who} passed on ${many} ${noun} of yours, which no longer pass on the way: mail that is forwarded or goes through a list. Nothing is to be done, as long as what you send is signed with DKIM.`;
   if (sender.foreignSignatures * 2 > failed)
-    return `${who} sends ${many} ${noun} as you, signed in its own name instead of yours. If it sends for you, set up DKIM for ${domain} there; if it does not, a policy of quarantine or reject keeps them out.`;
+    return `${who} ${verb} ${many} ${noun} as you, signed in its own name instead of yours. If it sends for you, set up DKIM for ${domain} there; if it does not, a policy of quarantine or reject keeps them out.`;
   if (sender.brokenSignatures * 2 > failed)
-    return `${who} sends ${many} ${noun} with your signature, which does not hold. Look whether the key of its selector is in the DNS as it was given; if it is, the messages are changed on the way, as mailing lists do.`;
+    return `${who} ${verb} ${many} ${noun} with your signature, which does not hold. Look whether the key of its selector is in the DNS as it was given; if it is, the messages are changed on the way, as mailing lists do.`;
   if (sender.foreignReturnPaths * 2 > failed)
-    return `${who} sends ${many} ${noun} as you, unsigned and with a return path of its own. If it sends for you, set up DKIM for ${domain} there, and a return path below ${domain}; if it does not, a policy of quarantine or reject keeps them out.`;
-  return `${who} sends ${many} ${noun} as you that pass neither: no signature of yours, and SPF does not name the address. If the server is yours, add it to the SPF record of ${domain} and sign with DKIM; if it is not, somebody forges your name, and a policy of quarantine or reject keeps that out.`;
+    return `${who} ${verb} ${many} ${noun} as you, unsigned and with a return path of its own. If it sends for you, set up DKIM for ${domain} there, and a return path below ${domain}; if it does not, a policy of quarantine or reject keeps them out.`;
+  return `${who} ${verb} ${many} ${noun} as you that pass neither: no signature of yours, and SPF does not name the address. If the server is yours, add it to the SPF record of ${domain} and sign with DKIM; if it is not, somebody forges your name, and a policy of quarantine or reject keeps that out.`;
 }
 
 function adviceOnPassing({ messages, byDkim, bySpf }: Sender, who: string, domain: string): string {
@@ -85,7 +87,7 @@ export function adviceOnTls(
 function nameOf({ organisation, addresses, addressCount }: Sender): string {
   if (organisation) return organisation;
   const [first] = addresses;
-  return addressCount === 1 && first?.ip ? first.ip : "Many addresses with a few messages each";
+  return addressCount === 1 && first?.ip ? first.ip : MANY;
 }
 
 function count(n: number): string {
