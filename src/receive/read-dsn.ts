@@ -36,8 +36,9 @@ export function readDsn(opened: Opened): ReadDsn | undefined {
   const explained = readExplanations(opened);
   const read = failed.map((group, i) => {
     const address = addressIn(group.get("final-recipient") ?? "");
-    const explanation =
-      explained.find((e) => same(e.address, address)) ?? (failed.length === 1 ? explained[0] : explained[i]);
+    // In the order of the fields only where they name nobody: one recipient's reason is not another's.
+    const unnamed = address === "" || failed.length === 1 ? explained[i] : undefined;
+    const explanation = explained.find((e) => same(e.address, address)) ?? unnamed;
     return readGroup(group, { opened, explanation });
   });
   return {

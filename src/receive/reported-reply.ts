@@ -15,7 +15,8 @@ const CODE =
 
 /** The reply that a text of several lines repeats, from where its code begins. */
 export function replyIn(text: string): Reply {
-  const from = CODE.exec(text.slice(0, 4_000))?.[1];
+  // A blank line ends it: what follows in an explanation is a signature, or about others.
+  const from = CODE.exec(text.slice(0, 4_000))?.[1]?.split(/\n[ \t]*\n/, 1)[0];
   if (from === undefined) return toReply([text.replace(/\n/g, " ")]);
   const code = from.slice(0, 3);
   // Folding breaks a reply anywhere, also between its two codes, and joins its lines: "550-5.1.1 no such 550 5.1.1 user".
