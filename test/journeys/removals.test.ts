@@ -134,7 +134,7 @@ describe("a person who is removed", () => {
     expect(ledger).toMatchObject({ accepted: before.accepted, delivered: before.delivered, drift: 0 });
   }, 180_000);
 
-  it("gets nothing more of what waits: for a slow server, for its time, or in a bulk request", async () => {
+  it("gets nothing more of what waits: for a slow server, or for its time", async () => {
     // Deferred for ever, as is all mail to such a name.
     const waiting = await send({ To: "mailbox-full-carol@person.example", TextBody: "for Carol" });
     const later = await send({
