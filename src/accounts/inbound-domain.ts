@@ -1,5 +1,6 @@
 /** Whether a domain's mail comes to us: what a server's own inbound domain must show before we take mail for it. */
 import { type DnsNeeds, lookUpMx } from "./dns.ts";
+import { reportsHost } from "./report-monitors.ts";
 
 /** Where mail for inbound addresses goes; a customer's MX points to it, or to the hosts that its own MX records name. */
 export function inboundHost(mailDomain: string): string {
@@ -8,7 +9,8 @@ export function inboundHost(mailDomain: string): string {
 
 /** Names whose mail is ours already: no server may have them. */
 export function isReserved(domain: string, mailDomain: string): boolean {
-  return domain === inboundHost(mailDomain) || domain === `bounces.${mailDomain}`;
+  const hosts = [inboundHost(mailDomain), `bounces.${mailDomain}`, reportsHost(mailDomain)];
+  return hosts.includes(domain);
 }
 
 /** Throws `DnsUnavailable` when nobody can say. */
