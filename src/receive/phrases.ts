@@ -5,7 +5,7 @@
 
 /** The local part of whoever sends DSNs. */
 export const DAEMON =
-  /^(?:"?mailer[-_.]?daemon"?|mail-daemon|postmaster|post-master|mdaemon|maildaemon|mail\.daemon|bounces?|failure[-_]?notice|mta|smtp-server|microsoftexchange[0-9a-f]{16,40}|exchange|noreply-bounce|system|sysadmin|mail-delivery|delivery)(?:[+@-]|$)/i;
+  /^(?:"?mailer[-_.]?daemon"?|mail-daemon|postmaster|post-master|mdaemon|maildaemon|mail\.daemon|bounces?|failure[-_]?notice|smtp-server|microsoftexchange[0-9a-f]{16,40}|noreply-bounce|mail-delivery)(?:[+@-]|$)/i;
 
 /** Subjects of DSNs. */
 export const FAILURE_SUBJECT =

@@ -143,6 +143,12 @@ describe("readReport", () => {
     expect((await read(text, { reversePath: "ann@far.example", messageId: "" })).kind).toBe("other");
   });
 
+  it("does not take a courier's notice about a parcel for a DSN", async () => {
+    const text =
+      "From: delivery@courier.example\nSubject: Delivery notification\n\nThe recipient ann@far.example was unknown at the door.\n";
+    expect((await read(text, { reversePath: "delivery@courier.example", messageId: "" })).kind).toBe("other");
+  });
+
   it("gives no redacted address as a complainer", async () => {
     const report = await readReport(corpus("complaints/aol-redacted.eml"), NULL);
     expect(report).toMatchObject({
