@@ -65,7 +65,9 @@ export default {
 
   email: (message, env) => receiveRouted(message, emailRoutingNeeds(env)),
 
-  async scheduled(_controller, env) {
-    await Promise.all([sweepAll(env), erase(eraseNeeds(env))]);
+  async scheduled(_controller, env, ctx) {
+    // Neither is to wait for the other, nor to end with it.
+    ctx.waitUntil(erase(eraseNeeds(env)));
+    await sweepAll(env);
   },
 } satisfies ExportedHandler<Env, DeliveryJob>;

@@ -1,6 +1,7 @@
 /**
  * Messages in the archive, and their bytes: found by the index, and removed whole or, where others got them too, without the person and
- * their content. The bytes go first and the rows in one transaction, so that what was interrupted is found again.
+ * their content. The bytes go first and the rows in one transaction, so that what was interrupted is found again. A word
+ * that no message has any more, an address too, stays in the index's own storage, where no query finds it, until FTS5 merges that part.
  */
 import { and, eq, lte, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";

@@ -213,8 +213,8 @@ export default {
     counts.workerRequests++;
     return worker.queue(batch as Parameters<typeof worker.queue>[0], wrapped(env), ctx);
   },
-  scheduled(controller: ScheduledController, env: Env) {
+  scheduled(controller: ScheduledController, env: Env, ctx: ExecutionContext) {
     counts.workerRequests++;
-    return worker.scheduled(controller, wrapped(env));
+    return worker.scheduled(controller, wrapped(env), ctx);
   },
 };
