@@ -3,7 +3,7 @@
  * lease, claims as much as it may begin, and settles as outcomes come; what may not begin is given back with the
  * reason. Any of it may be cut off at any point: claims and leases lapse, and the Outbox hands over again.
  */
-import { z } from "zod";
+import * as z from "zod";
 import type { DeliveryJob } from "../mail/job.ts";
 import type { AttemptNeeds } from "./attempt.ts";
 import { destinationOf } from "./rules.ts";

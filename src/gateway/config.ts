@@ -1,6 +1,6 @@
 /** What the gateway is told by its environment, read once. The only reader of `process.env` in this room. */
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 
 /**
  * RFC 5321 §4.5.3.2, in ms, as upper bounds for one reply; `reachDot` is for everything before the final dot together, waiting for

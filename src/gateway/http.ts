@@ -4,7 +4,7 @@
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { z } from "zod";
+import * as z from "zod";
 import { MAX_MESSAGE_BYTES } from "../mail/egress.ts";
 import { decodeFrames } from "../mail/frame.ts";
 import type { Egress } from "./egress/egress.ts";

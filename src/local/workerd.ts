@@ -8,7 +8,7 @@ import { join, resolve } from "node:path";
 import { build } from "esbuild";
 import { Miniflare, type MiniflareOptions } from "miniflare";
 import { parse } from "smol-toml";
-import { z } from "zod";
+import * as z from "zod";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 

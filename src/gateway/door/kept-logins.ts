@@ -4,7 +4,7 @@
  * once it is on disk.
  */
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import type { SmtpAccount } from "../../mail/ingress.ts";
 import { REGIONS } from "../../mail/message-id.ts";
 import { readStateFile, writeStateFile } from "./state-file.ts";

@@ -4,7 +4,7 @@
  * the last day is good, and any other can't be judged.
  */
 import { createHash } from "node:crypto";
-import { z } from "zod";
+import * as z from "zod";
 import type { AuthAnswer, Login, SmtpAccount } from "../../mail/ingress.ts";
 import type { Worker } from "../worker.ts";
 import { ExpiringMap } from "./expiring-map.ts";

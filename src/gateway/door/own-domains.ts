@@ -3,7 +3,7 @@
  * on disk too, so that a gateway which is restarted while the Worker is away takes this mail; the Worker then judges it later.
  */
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import type { Worker } from "../worker.ts";
 import { ExpiringMap } from "./expiring-map.ts";
 import { readStateFile, writeStateFile } from "./state-file.ts";

@@ -2,7 +2,7 @@
  * Reads what the Worker answered about batches. Only a line that is well-formed, of a key that was asked about and with a result
  * for each message is an answer; everything else says nothing, and the batch may have been accepted or not.
  */
-import { z } from "zod";
+import * as z from "zod";
 import type { IngressResult } from "../../mail/ingress.ts";
 
 const Result = z.discriminatedUnion("accepted", [

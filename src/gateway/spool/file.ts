@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { open, readFile } from "node:fs/promises";
-import { z } from "zod";
+import * as z from "zod";
 import { decodeFrames } from "../../mail/frame.ts";
 import { type Batch, MAX_BATCH_BYTES } from "../../mail/ingress.ts";
 

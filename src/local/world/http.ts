@@ -1,6 +1,6 @@
 /** The world's HTTP: the inbox and its witness, records for the DNS, DNS over HTTPS and the webhook sink. contract/local.md has the routes. */
 import { Hono } from "hono";
-import { z } from "zod";
+import * as z from "zod";
 import { dnsOverHttps } from "./doh.ts";
 import type { Inbox } from "./inbox.ts";
 import { webhookSink } from "./sink.ts";

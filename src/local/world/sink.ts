@@ -1,7 +1,7 @@
 /** Where webhooks of tests and demonstrations go: `POST /sink/<name>` keeps what came, and answers as it was scripted to. */
 import { setTimeout as wait } from "node:timers/promises";
 import { Hono } from "hono";
-import { z } from "zod";
+import * as z from "zod";
 
 const MAX_SINKS = 1_000;
 /** Of one sink; the oldest go first. */
