@@ -101,6 +101,7 @@ export function bulkEndpoints(needs: BulkApiNeeds): Endpoint[] {
           code: 13,
         },
         response: z.object({ Requests: z.array(status), PaginationKey: z.string().optional() }),
+        errors: { 13: "A parameter is wrong" },
       },
       async ({ policy, query: { count, paginationKey } }) => {
         const [before] = paginationKey ?? [Number.MAX_SAFE_INTEGER];
