@@ -34,6 +34,8 @@ export interface ScheduleGateNeeds extends AcceptNeeds {
 /** What the schedule has of a request, and the keys under which it remembers its answers. */
 interface Taken {
   results: Accepted[];
+  /** Also of those whose answer was lost, which it may have. */
+  ids: string[];
   keys: string[];
 }
 
@@ -78,11 +80,12 @@ async function planAll(
 ): Promise<Exclude<AcceptOutcome, { kind: "accepted" }> | Taken> {
   const { serverId } = policy;
   const port = needs.schedule(serverId);
-  const taken: Taken = { results: [], keys: [] };
+  const taken: Taken = { results: [], ids: [], keys: [] };
   const calls = inCalls(submissions.map((s) => plan(policy, s, region, needs)));
   for (const [n, messages] of calls.entries()) {
     // The same request is cut in the same places, so each of its calls has a key of its own.
     const own = idempotency && { ...idempotency, key: `${n} ${idempotency.key}` };
+    taken.ids.push(...messages.map((m) => m.head.id));
     const reply = await port
       .plan({ serverId, region, messages, idempotency: own })
       .catch((error): PlanReply => {
@@ -94,6 +97,7 @@ async function planAll(
       return reply.kind === "conflict" ? reply : { kind: "unavailable", retryAfterSeconds: 2 };
     }
     taken.results.push(...reply.results);
+    taken.ids.push(...reply.results.flatMap((r) => (r.ok ? [r.messageId] : [])));
     if (own) taken.keys.push(own.key);
   }
   return taken;
@@ -131,11 +135,9 @@ function inCalls(planned: Planned[]): Planned[][] {
 /** Never rejects: what could not be taken back is sent at its time, though its sender was told that it is not. */
 async function withdraw(
   { serverId }: ServerPolicy,
-  { results, keys }: Taken,
+  { ids, keys }: Taken,
   needs: ScheduleGateNeeds,
 ): Promise<void> {
-  const ids = results.flatMap((r) => (r.ok ? [r.messageId] : []));
-  if (ids.length === 0) return;
   try {
     await needs.schedule(serverId).withdraw(ids, keys);
   } catch (error) {

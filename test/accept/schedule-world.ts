@@ -69,6 +69,8 @@ export class ScheduleWorld {
   readonly gate = new FakeGate();
   /** What Outboxes were asked to accept at once. */
   readonly outboxes: AcceptRequest[] = [];
+  /** The schedule takes what it is given, and its answer is lost. */
+  losesPlan = false;
   /** What an Outbox answers to the next; then it accepts. */
   outboxReplies: ("fails" | "conflict")[] = [];
   readonly #folder = mkdtempSync(join(tmpdir(), "edgepost-schedule-"));
@@ -154,7 +156,11 @@ export class ScheduleWorld {
       }),
       schedule: () =>
         ({
-          plan: (request) => this.call("plan", request),
+          plan: async (request) => {
+            const reply = await this.call<PlanReply>("plan", request);
+            if (this.losesPlan) throw new Error("connection lost as scripted");
+            return reply;
+          },
           withdraw: (ids, keys) => this.call("withdraw", ids, keys),
         }) satisfies Pick<SchedulePort, "plan" | "withdraw">,
     };

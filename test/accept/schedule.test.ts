@@ -262,6 +262,17 @@ describe("the gate", () => {
     expect(await total()).toBe(0);
   });
 
+  it("takes back what the schedule may have when its answer is lost, unless a repeat can find it", async () => {
+    world.losesPlan = true;
+    expect(await world.accept([forLater()])).toMatchObject({ kind: "unavailable" });
+    expect(await total()).toBe(0);
+    const idempotency = { key: "k", bodyHash: "h" };
+    expect(await world.accept([forLater()], { idempotency })).toMatchObject({ kind: "unavailable" });
+    world.losesPlan = false;
+    expect(await world.accept([forLater()], { idempotency })).toMatchObject({ kind: "accepted" });
+    expect(await total()).toBe(1);
+  });
+
   it("gives the same answer to the same key, and has each message once", async () => {
     const request = [atOnce, forLater()];
     const idempotency = { key: "k", bodyHash: "h" };
