@@ -1,7 +1,6 @@
 /** Rows of data removals. */
 import type { Table } from "./row.ts";
 
-const MAX_REMOVALS = 1_000;
 let people = 0;
 
 export const removals: Table = {
