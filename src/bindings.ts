@@ -354,7 +354,7 @@ export function apiNeeds(env: Env): ApiNeeds {
       for (const serverId of await serversOf(env, accountId)) await policyChanged(env, serverId);
     },
     sendSystemMessage: (message) => systemMessage(env, message),
-    eraseSoon: () => waitUntil(erase(eraseNeeds(env), { patience: LOOKS_SOON })),
+    eraseSoon: () => eraseSoon(env),
     authenticateAccount: (token) => accountOfToken(env.DIRECTORY, token),
     deploymentSecret: env.EDGEPOST_SECRET,
     publicUrl: env.PUBLIC_URL,
@@ -401,6 +401,19 @@ export function apiNeeds(env: Env): ApiNeeds {
       return Promise.all((await shardNames(env)).map((shard) => outboxOf(env, shard).ledger()));
     },
   };
+}
+
+/** While one run of this isolate looks again and again, another beside it would only do the same. */
+let erasingUntil = 0;
+const RUN_MS = 30_000;
+
+function eraseSoon(env: Env): void {
+  if (Date.now() < erasingUntil) return;
+  erasingUntil = Date.now() + RUN_MS;
+  const done = () => {
+    erasingUntil = 0;
+  };
+  waitUntil(erase(eraseNeeds(env), { patience: LOOKS_SOON }).finally(done));
 }
 
 async function policyChanged(env: Env, serverId: number): Promise<void> {

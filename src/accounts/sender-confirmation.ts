@@ -10,8 +10,9 @@ import { accounts, senders } from "../schema/directory.ts";
 export const CONFIRMABLE_DAYS = 7;
 const CONFIRMABLE_MS = CONFIRMABLE_DAYS * 86_400_000;
 const SECRET_BYTES = 32;
-/** Enough for who lost the message; no more, for the mailbox may be a stranger's. */
+/** Enough for who lost the message; no more, for the mailbox may be a stranger's. A second message may follow the first at once. */
 const ASK_EVERY_MS = 60_000;
+const ASKED_AT_ONCE = 2;
 const ASKED_A_DAY = 5;
 const DAY_MS = 86_400_000;
 /** "<number of the sender>.<secret>". */
@@ -30,7 +31,7 @@ export async function newConfirmation(
   const known = await db.select({ askedAt: senders.askedAt }).from(senders).where(eq(senders.id, id)).get();
   const today = (known?.askedAt ?? []).filter((at) => at > now - DAY_MS);
   const again = Math.max(
-    (today.at(-1) ?? 0) + ASK_EVERY_MS,
+    today.length < ASKED_AT_ONCE ? 0 : (today.at(-1) ?? 0) + ASK_EVERY_MS,
     today.length < ASKED_A_DAY ? 0 : (today.at(-ASKED_A_DAY) ?? 0) + DAY_MS,
   );
   if (again > now) return { againInMs: again - now };

@@ -105,6 +105,8 @@ export async function readShared(
     return undefined;
   }
   const { TemplateId, TemplateAlias, InlineCss: inlineCss, ...shared } = fields.ok;
+  // It would go at once, to everybody: a request that asks for another time is not to be misunderstood.
+  if (shared.SendAt !== "") problems.wrongFields("", ["SendAt"]);
   const MessageStream = shared.MessageStream || BULK_STREAM;
   const isStream = checkBulkStream(MessageStream, policy, problems);
   const ref = refOf({ TemplateId, TemplateAlias });

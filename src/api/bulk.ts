@@ -57,7 +57,10 @@ const submit: Omit<AnyDeclaration, "query"> = {
   summary: "Sends any number of messages that share their content, in the background",
   description: `The request may have ${MAX_BULK_BYTES / 1024 / 1024} MB, and is accepted as a whole or refused as a whole. \`Subject\`, \`HtmlBody\` and \`TextBody\` are templates, which each message's \`TemplateModel\` fills; a named template is used as it is at this moment. \`MessageStream\` is \`${BULK_STREAM}\` unless it is given. With an \`Idempotency-Key\` header the same request again gets the answer of the first.`,
   scope: "send",
-  body: { schema: sharedFields.extend({ Messages: ownFields.array() }), maxBytes: MAX_BULK_BYTES },
+  body: {
+    schema: sharedFields.omit({ SendAt: true }).extend({ Messages: ownFields.array() }),
+    maxBytes: MAX_BULK_BYTES,
+  },
   response: status.extend({ ID: z.string() }),
   errors: {
     11: "There are several problems: `Errors` has them by the path of each field",

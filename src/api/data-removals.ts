@@ -4,6 +4,7 @@ import { findRemoval, MAX_OPEN, requestRemoval } from "../erase/requests.ts";
 import { parseAddressList, printable } from "../mail/address.ts";
 import { accountEndpoint, type Endpoint } from "./endpoint.ts";
 import { apiError, refused } from "./error.ts";
+import { flag } from "./json-body.ts";
 import { pathNumber } from "./path.ts";
 import { type SettingsNeeds, settled } from "./settings-needs.ts";
 
@@ -42,7 +43,7 @@ A message to others as well that some of them still wait for goes when none does
           schema: z.object({
             RequestedBy: z.string().default(""),
             RequestedFor: z.string().default(""),
-            NotifyWhenCompleted: z.boolean().default(false),
+            NotifyWhenCompleted: flag.default(false),
           }),
           empty: NO_BODY,
         },

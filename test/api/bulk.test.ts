@@ -271,6 +271,11 @@ describe("one problem has its own code, and nothing is accepted", () => {
       `{"From":"ann@example.com","TextBody":"x","Messages":[{"To":"a@far.org"}],"messages":[{"To":"a@far.org"}]}`,
     ],
     ["a message that is no object", 403, { ...REQUEST, Messages: ["a@far.org"] }],
+    [
+      "a time to be sent at, which bulk has not",
+      403,
+      { ...REQUEST, SendAt: "2026-12-01T00:00:00Z", Messages: MESSAGES },
+    ],
     ["a From of a wrong type", 403, { ...REQUEST, From: 5, Messages: MESSAGES }],
     ["Headers of a wrong type", 403, { ...REQUEST, Headers: {}, Messages: MESSAGES }],
     ["InlineCss of a wrong type", 403, { ...REQUEST, InlineCss: "maybe", Messages: MESSAGES }],

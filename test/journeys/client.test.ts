@@ -165,7 +165,7 @@ describe("what arrives", () => {
       encoding: "utf8",
     });
     rmSync(folder, { recursive: true });
-    expect(`${run.stdout}${run.stderr}`).toMatch(/verification \(s=\S+rsa, d=example\.com.*\) succeeded/);
+    expect(`${run.stdout}${run.stderr}`).toMatch(/verification \(s=\S+pm, d=example\.com.*\) succeeded/);
   });
 });
 

@@ -46,14 +46,17 @@ interface Given {
   envid?: string;
 }
 
-function batchOf(given: Given[], serverId: number | undefined = 1): { batch: Batch; frame: Uint8Array } {
+function batchOf(
+  given: Given[],
+  serverId: number | null = system.local.serverId,
+): { batch: Batch; frame: Uint8Array } {
   const bodies = given.map(({ raw }) => Buffer.from(raw, "latin1"));
   const batch: Batch = {
     v: 1,
     key: randomUUID(),
-    ...(serverId === undefined ? {} : { serverId }),
+    ...(serverId === null ? {} : { serverId }),
     messages: given.map(({ to, reversePath = "app@example.com", stream, ret, envid }, i) => ({
-      messageId: serverId === undefined ? "" : newId(),
+      messageId: serverId === null ? "" : newId(),
       envelope: {
         reversePath,
         recipients: to.map((t) => (typeof t === "string" ? { address: t } : t)),
@@ -365,7 +368,7 @@ describe("inbound mail", () => {
     expect(await worker.json("/gateway/recipients", asked, 5_000)).toEqual({
       known: [true, true, false, true, false, false],
     });
-    const { batch, frame } = batchOf([{ to: [inboundAddress], raw: simple(inboundAddress) }], undefined);
+    const { batch, frame } = batchOf([{ to: [inboundAddress], raw: simple(inboundAddress) }], null);
     expect(await handOver(frame)).toEqual([{ key: batch.key, results: [{ accepted: true }] }]);
   });
 });

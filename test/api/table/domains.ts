@@ -118,7 +118,12 @@ export const domains: Table = {
     absent: 501,
     codes: {
       406: ASKED_ELSEWHERE,
-      429: async (world, tenant) => ({ ids: await sender(world, tenant) }),
+      429: async (world, tenant) => {
+        const ids = await sender(world, tenant);
+        const asked = JSON.stringify([Date.now(), Date.now()]);
+        await world.sql("DIRECTORY", "UPDATE senders SET asked_at = ? WHERE id = ?", asked, Number(ids.id));
+        return { ids };
+      },
       506: async (world, tenant) => {
         const ids = await sender(world, tenant);
         await world.sql("DIRECTORY", "UPDATE senders SET confirmed_at = 1 WHERE id = ?", Number(ids.id));
