@@ -55,9 +55,9 @@ export async function archiveBench({ repeats, rows }: Effort): Promise<string> {
   const loaded = Math.floor(rows * LOADED);
   const product = await startProduct({ EDGEPOST_WORKER_ENTRY: "test/bench/archive-worker.ts" });
   const { serverId } = product.system.local;
-  const connection = new Connection(`${product.http}/bench/archive`, product.token);
+  const writing = new Connection(`${product.http}/bench/archive`, product.token);
   const write = async (from: number, to: number, batch: number) => {
-    const answer = await connection.post(
+    const answer = await writing.post(
       JSON.stringify({ serverId, from, to, batch, ...plan } satisfies ArchiveOrder),
     );
     if (answer !== "written") throw new Error(`the archive was not written: ${answer.slice(0, 300)}`);
@@ -80,6 +80,9 @@ export async function archiveBench({ repeats, rows }: Effort): Promise<string> {
   const fts = plainFts(plan, rows);
   note(`all is there after ${short((performance.now() - start) / 1_000)} s`);
 
+  writing.close();
+  // A new one: workerd ended the other while this process was at work for so long.
+  const connection = new Connection(`${product.http}/bench/archive`, product.token);
   const store = storeOf(product.folder);
   const asked = await measureQuestions({ connection, postgres, fts: fts.db, store, serverId, plan, repeats });
   await measureOthers({ connection, asked, plan, repeats, postgres });
