@@ -510,9 +510,14 @@ export function eraseNeeds(env: Env): EraseNeeds {
 /** Each Outbox arms its own alarm, and so does what releases bulk and scheduled mail into it; this wakes one whose alarm was lost. */
 export async function sweepAll(env: Env): Promise<void> {
   for (const shard of await shardNames(env)) {
-    await outboxOf(env, shard).sweep();
-    const { serverId, number } = parseShardName(shard);
-    if (isBulkOutbox(number)) await bulkOf(env, serverId).sweep();
-    if (isScheduledOutbox(number)) await scheduleOf(env, serverId).sweep();
+    try {
+      await outboxOf(env, shard).sweep();
+      const { serverId, number } = parseShardName(shard);
+      if (isBulkOutbox(number)) await bulkOf(env, serverId).sweep();
+      if (isScheduledOutbox(number)) await scheduleOf(env, serverId).sweep();
+    } catch (error) {
+      // One that is away must not keep the others asleep; it is tried again in a minute.
+      log("not swept", { shard, error: String(error) });
+    }
   }
 }
