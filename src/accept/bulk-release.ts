@@ -16,12 +16,19 @@ import {
 } from "./bulk-message.ts";
 import type { BulkStore, StoredRequest } from "./bulk-store.ts";
 import type { AcceptReply } from "./needs.ts";
+import {
+  backOff,
+  CALL_MS,
+  FULL,
+  FULL_WAIT_MS,
+  restAfter,
+  STEP_BYTES,
+  STEP_MESSAGES,
+  waitForFlow,
+} from "./release-pace.ts";
 import { unfitFor } from "./unfit.ts";
 import { within } from "./within.ts";
 
-/** A call between objects carries 32 MiB, and an object has 128 MB for all it does. */
-const STEP_BYTES = 4_000_000;
-const STEP_MESSAGES = 250;
 /** Rendering holds the one thread: whoever asks how a request stands gets their turn between. */
 const RENDERED_PER_TURN = 16;
 /**
@@ -31,16 +38,6 @@ const RENDERED_PER_TURN = 16;
 const BULK_OUTBOXES = [15, 14, 13, 12];
 export const FIRST_OUTBOX = 15;
 export const isBulkOutbox = (number: number) => BULK_OUTBOXES.includes(number);
-/** Recipients that stand in the Outbox's lines with nothing in their way: more would only wait there instead of here. */
-const MAX_FLOWING = 5_000;
-const FLOWING_WAIT_MS = 1_000;
-const FULL_WAIT_MS = 5_000;
-const MAX_BACK_OFF_MS = 60_000;
-const MIN_REST_MS = 5;
-const MAX_REST_MS = 2_000;
-const FULL = "Too many messages wait for their recipients' mail servers.";
-/** An Outbox that does not answer is asked again. */
-const CALL_MS = 60_000;
 /** The Outbox remembers for a week what it answered: until then it can be asked again. */
 const ASK_AGAIN_MS = 6 * 86_400_000;
 
@@ -89,12 +86,10 @@ export class Release {
     try {
       const wait = await this.#release(request);
       this.#failures = 0;
-      // It rests as long as it worked: what is slow is busy, and this must not be what keeps it so.
-      const rest = Math.min(Math.max(this.#needs.now() - began, MIN_REST_MS), MAX_REST_MS);
-      return Math.max(wait, rest);
+      return Math.max(wait, restAfter(this.#needs.now() - began));
     } catch (error) {
       // Nothing is lost: what was intended is written down, and the same is tried again.
-      const wait = Math.min(1_000 * 2 ** this.#failures++, MAX_BACK_OFF_MS);
+      const wait = backOff(this.#failures++);
       this.#needs.log("bulk release failed", { id: request.id, error: String(error), wait });
       this.#store.wait(request, "The messages cannot be released at the moment. It is tried again.");
       return wait;
@@ -132,7 +127,7 @@ export class Release {
       failed: reply.failed,
       isLast: place + count >= loaded.messages.length,
     });
-    return reply.flowing > MAX_FLOWING ? FLOWING_WAIT_MS : 0;
+    return waitForFlow(reply.flowing);
   }
 
   #give(request: StoredRequest, reason: string): number {

@@ -7,13 +7,20 @@ import type { ServerPolicy } from "../accounts/policy.ts";
 import { parseMessageId, type Shard } from "../mail/message-id.ts";
 import type { ReleasedMessage } from "./accept.ts";
 import type { Tallied } from "./bulk-release.ts";
+import {
+  backOff,
+  CALL_MS,
+  FULL,
+  FULL_WAIT_MS,
+  restAfter,
+  STEP_BYTES,
+  STEP_MESSAGES,
+  waitForFlow,
+} from "./release-pace.ts";
 import type { ScheduleStore, Step } from "./schedule-store.ts";
 import { unfitFor } from "./unfit.ts";
 import { within } from "./within.ts";
 
-/** A call between objects carries 32 MiB, and an object has 128 MB for all it does. */
-const STEP_BYTES = 4_000_000;
-const STEP_MESSAGES = 250;
 /**
  * An Outbox of their own takes a server's scheduled mail in each region, so that accepting live mail never waits behind a million that
  * come due at nine o'clock; and its number in an id says whom to ask for the message while its time has not come.
@@ -21,15 +28,6 @@ const STEP_MESSAGES = 250;
 const SCHEDULED_OUTBOX = 11;
 export const isScheduledOutbox = (number: number) => number === SCHEDULED_OUTBOX;
 export const scheduledPlace = (region: Shard["region"]): Shard => ({ region, number: SCHEDULED_OUTBOX });
-/** Recipients that stand in the Outbox's lines with nothing in their way: more would only wait there instead of here. */
-const MAX_FLOWING = 5_000;
-const FLOWING_WAIT_MS = 1_000;
-const FULL_WAIT_MS = 5_000;
-const MAX_BACK_OFF_MS = 60_000;
-const MIN_REST_MS = 5;
-const MAX_REST_MS = 2_000;
-/** An Outbox that does not answer is asked again. */
-const CALL_MS = 60_000;
 
 export interface ReleaseNeeds {
   now(): number;
@@ -67,12 +65,10 @@ export class ScheduledRelease {
       }
       const wait = await this.#release(open);
       this.#failures = 0;
-      // It rests as long as it worked: what is slow is busy, and this must not be what keeps it so.
-      const rest = Math.min(Math.max(this.#needs.now() - began, MIN_REST_MS), MAX_REST_MS);
-      return Math.max(wait, rest);
+      return Math.max(wait, restAfter(this.#needs.now() - began));
     } catch (error) {
       // Nothing is lost: what is released is written down, and the same is tried again.
-      const wait = Math.min(1_000 * 2 ** this.#failures++, MAX_BACK_OFF_MS);
+      const wait = backOff(this.#failures++);
       this.trouble = "It cannot be sent at the moment. It is tried again.";
       this.#needs.log("scheduled release failed", {
         serverId: this.#store.serverId,
@@ -104,12 +100,12 @@ export class ScheduledRelease {
     if (reply.kind === "overloaded") {
       // A call before this one may still be on its way: then it alone is asked again.
       if (!open) this.#store.giveBack();
-      this.trouble = "Too many messages wait for their recipients' mail servers.";
+      this.trouble = FULL;
       return FULL_WAIT_MS;
     }
     this.trouble = undefined;
     this.#store.end(step);
-    return reply.flowing > MAX_FLOWING ? FLOWING_WAIT_MS : 0;
+    return waitForFlow(reply.flowing);
   }
 
   /** The first of those that are due, and what follows them to the same Outbox. */
