@@ -3,7 +3,7 @@ import * as z from "zod";
 import type { Click } from "../archive/clicks.ts";
 import type { Open } from "../archive/opens.ts";
 import type { SeenFilter } from "../archive/seen.ts";
-import type { Reader } from "../schema/archive.ts";
+import type { Reader } from "../mail/reader.ts";
 import { fromDateParameter, pageParameters, textParameter, toDateParameter, wordParameter } from "./query.ts";
 import { formatTime } from "./time.ts";
 

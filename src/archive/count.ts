@@ -17,9 +17,9 @@
  *   Click/again                      all other clicks                                                    the click
  */
 import { formatDay } from "../mail/eastern.ts";
+import type { Reader } from "../mail/reader.ts";
 import type { MessageRecord, RecipientRecord } from "../mail/record.ts";
 import { recordVersion } from "../mail/record.ts";
-import type { Reader } from "../schema/archive.ts";
 import { withRows } from "./rows.ts";
 
 /** Who is not mailed, though the message was accepted. */

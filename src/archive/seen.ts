@@ -4,7 +4,8 @@
  */
 import { and, desc, eq, gte, lte, type SQL, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
-import type { clicks, opens, Reader } from "../schema/archive.ts";
+import type { Reader } from "../mail/reader.ts";
+import type { clicks, opens } from "../schema/archive.ts";
 import { idsOf } from "./find.ts";
 import type { Page } from "./read.ts";
 

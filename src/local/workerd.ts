@@ -9,6 +9,7 @@ import { build } from "esbuild";
 import { Miniflare, type MiniflareOptions } from "miniflare";
 import { parse } from "smol-toml";
 import * as z from "zod";
+import "./whole-waits.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 

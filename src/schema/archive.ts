@@ -8,6 +8,7 @@
  */
 import { sql } from "drizzle-orm";
 import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
+import type { Reader } from "../mail/reader.ts";
 import type { MessageSummary, RecipientRecord } from "../mail/record.ts";
 
 export const messages = sqliteTable(
@@ -111,24 +112,6 @@ export const counters = sqliteTable(
   },
   (t) => [primaryKey({ columns: [t.serverId, t.tag, t.day, t.stream, t.name] })],
 );
-
-/** What a reader's mail program told of itself. */
-export interface Reader {
-  client: { name: string; company: string; family: string };
-  os: { name: string; company: string; family: string };
-  platform: "Desktop" | "Mobile" | "WebMail" | "Unknown";
-  userAgent: string;
-  geo: {
-    countryIsoCode?: string;
-    country?: string;
-    regionIsoCode?: string;
-    region?: string;
-    city?: string;
-    zip?: string;
-    coords?: string;
-    ip?: string;
-  };
-}
 
 /** The first open of each recipient. Writer: track/. */
 export const opens = sqliteTable(

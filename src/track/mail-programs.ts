@@ -2,7 +2,7 @@
  * What mail programs, their proxies and browsers call themselves, and what we call them: a table that a person can read and extend. The
  * families are keys of statistics, so there are as many as stand here and no more, whatever a stranger writes into a header.
  */
-import type { Reader } from "../schema/archive.ts";
+import type { Reader } from "../mail/reader.ts";
 
 export interface MailProgram {
   pattern: RegExp;

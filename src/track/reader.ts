@@ -3,7 +3,7 @@
  * their proxies write we keep a table of our own. What is not known is "unknown", as Postmark has it.
  */
 import Bowser from "bowser";
-import type { Reader } from "../schema/archive.ts";
+import type { Reader } from "../mail/reader.ts";
 import { BROWSERS, MAIL_PROGRAMS, type MailProgram, SYSTEMS } from "./mail-programs.ts";
 
 /** Longer ones are no program's, and are not worth their place. */

@@ -2,6 +2,7 @@
 import { resolve } from "node:path";
 import { Miniflare } from "miniflare";
 import { migrate } from "../../src/local/migrate.ts";
+import "../../src/local/whole-waits.ts";
 import { formatMessageId } from "../../src/mail/message-id.ts";
 import type { Attempt, MessageRecord, MessageSummary, RecipientRecord } from "../../src/mail/record.ts";
 

@@ -1,7 +1,7 @@
 /** Counts from the tables what the counters are to say, with nothing in common with how they come about but the rules. */
 import { formatDay } from "../../src/mail/eastern.ts";
+import type { Reader } from "../../src/mail/reader.ts";
 import type { MessageSummary, RecipientRecord } from "../../src/mail/record.ts";
-import type { Reader } from "../../src/schema/archive.ts";
 
 type Row = Record<string, string | number | null>;
 
