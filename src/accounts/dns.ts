@@ -17,7 +17,8 @@ const TIMEOUT_MS = 5_000;
 /** A DNS message is 64 KB at most; as JSON, with its escapes, no more than this. */
 const MAX_ANSWER_CHARACTERS = 1_000_000;
 /** RFC 1035 §3.2.2. */
-const TYPES = { A: 1, NS: 2, CNAME: 5, MX: 15, TXT: 16, AAAA: 28 } as const;
+const TYPES = { A: 1, NS: 2, CNAME: 5, PTR: 12, MX: 15, TXT: 16, AAAA: 28 } as const;
+export type RecordType = keyof typeof TYPES;
 /** RFC 1035 §4.1.1. */
 const NOERROR = 0;
 const NXDOMAIN = 3;
@@ -60,12 +61,22 @@ export async function lookUpAddresses(name: string, needs: DnsNeeds): Promise<st
   return found.flat();
 }
 
-/** The data of the records of this type, as in a zone file; those of aliases on the way are left out. */
-async function lookUp(name: string, type: keyof typeof TYPES, needs: DnsNeeds): Promise<string[]> {
+/** As they are in a zone file, and whether there is such a name at all. */
+export async function lookUpRecords(
+  name: string,
+  type: RecordType,
+  needs: DnsNeeds,
+): Promise<{ exists: boolean; data: string[] }> {
   const { Status, Answer = [] } = await ask(name, type, needs);
-  if (Status === NXDOMAIN) return [];
+  if (Status === NXDOMAIN) return { exists: false, data: [] };
   if (Status !== NOERROR) throw new DnsUnavailable(`DNS: ${type} of ${name}: response code ${Status}`);
-  return Answer.filter((record) => record.type === TYPES[type]).map((record) => record.data);
+  const data = Answer.filter((record) => record.type === TYPES[type]).map((record) => record.data);
+  return { exists: true, data };
+}
+
+/** The data of the records of this type, as in a zone file; those of aliases on the way are left out. */
+async function lookUp(name: string, type: RecordType, needs: DnsNeeds): Promise<string[]> {
+  return (await lookUpRecords(name, type, needs)).data;
 }
 
 async function ask(name: string, type: string, { fetchDns, dnsUrl }: DnsNeeds) {
@@ -87,7 +98,7 @@ async function ask(name: string, type: string, { fetchDns, dnsUrl }: DnsNeeds) {
 }
 
 /** Strings in quotes, with spaces between (RFC 1035 §5.1); some resolvers give the text bare. */
-function joinStrings(data: string): string {
+export function joinStrings(data: string): string {
   const text = data.trim();
   if (!text.startsWith('"')) return text;
   const strings = [...text.matchAll(/"((?:[^"\\]|\\.)*)"/gs)].map(([, inside = ""]) => inside);

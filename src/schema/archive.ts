@@ -167,6 +167,8 @@ export interface InboundSummary {
   textBody: string;
   htmlBody: string;
   strippedTextReply: string;
+  /** Of a message whose texts or header were cut here: how many bytes of the payload come before its attachments, whole. */
+  whole?: number;
 }
 
 /** Mail received for a server. Writer: receive/. */
@@ -187,6 +189,8 @@ export const inbound = sqliteTable(
     blockedReason: text("blocked_reason"),
     /** The R2 object with the message as it came. */
     raw: text().notNull(),
+    /** The R2 object with what the inbound hook is sent; "" when there is none. */
+    payload: text().notNull().default(""),
     summary: text({ mode: "json" }).$type<InboundSummary>().notNull(),
   },
   (t) => [

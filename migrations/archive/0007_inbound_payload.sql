@@ -1,0 +1,1 @@
+ALTER TABLE `inbound` ADD `payload` text DEFAULT '' NOT NULL;
