@@ -464,6 +464,7 @@ export function deliverNeeds(env: Env, ctx: ExecutionContext): DeliverNeeds {
       const policy = await policyCache(env).byServer(serverId, "local");
       return policy ? openKeys(policy, fromDomain, env.EDGEPOST_SECRET) : [];
     },
+    copyFor: async ({ bytes }) => bytes,
     readObject: (key, offset, length) => objectBytes(env.MAIL, key, { offset, length }),
     transports: {
       gateway: gatewayTransport({

@@ -13,6 +13,7 @@ import { shardsFor } from "../mail/shards.ts";
 import type { Draft } from "./bulk-message.ts";
 import type { AcceptReply, AcceptRequest } from "./needs.ts";
 import type { Group, PackedMessage } from "./pack.ts";
+import { submissionWishes, type TrackingNeeds, trackClientMessage, trackSubmission } from "./tracking.ts";
 
 /** A row holds 2 MB: what is larger than this lies in R2 before it is accepted. */
 const LARGE_BYTES = 1_000_000;
@@ -27,6 +28,8 @@ export interface AcceptNeeds {
   /** Right side of Message-IDs, and of reverse-paths when a domain has none of its own. */
   mailDomain: string;
   shardsPerRegion: number;
+  /** Without it no mail is tracked. */
+  tracking?: TrackingNeeds;
   log(event: string, fields: Record<string, unknown>): void;
 }
 
@@ -169,7 +172,11 @@ async function packClientMessage(policy: ServerPolicy, message: ClientMessage, n
   const described = describe(policy, message, { id, acceptedAt, mailDomain: needs.mailDomain });
   const giveUpAt = described.giveUpAt + Math.max(0, needs.now() - acceptedAt);
   const wishes = { ...(refusal === undefined ? {} : { refusal }), ...(dsn ? { dsn } : {}) };
-  return stored({ ...described, giveUpAt, ...wishes }, bytes, needs);
+  const packed = { ...described, giveUpAt, ...wishes };
+  // Nobody gets it.
+  if (refusal !== undefined || !needs.tracking) return stored(packed, bytes, needs);
+  const tracked = await trackClientMessage(policy, { bytes, asking: asking(packed) }, needs.tracking);
+  return stored(withFacts(packed, tracked.facts), tracked.bytes, needs);
 }
 
 async function pack(
@@ -179,9 +186,27 @@ async function pack(
   needs: AcceptNeeds,
   refused: Pick<PackedMessage, "refusal" | "refusalType"> = {},
 ): Promise<AcceptRequest["messages"][number]> {
-  const bytes = compose(submission, { messageId: id, acceptedAt, messageIdDomain: needs.mailDomain });
+  const composing = { messageId: id, acceptedAt, messageIdDomain: needs.mailDomain };
   const described = describeSubmission(policy, submission, { id, acceptedAt, mailDomain: needs.mailDomain });
-  return stored({ ...described, ...refused }, bytes, needs);
+  const { tracking } = needs;
+  const wishes = tracking && refused.refusal === undefined ? submissionWishes(policy, submission) : undefined;
+  if (!tracking || !wishes)
+    return stored({ ...described, ...refused }, compose(submission, composing), needs);
+  const asked = { submission, asking: asking(described), wishes };
+  const tracked = await trackSubmission(policy, asked, tracking);
+  const bytes = compose(tracked.submission, composing, tracked.whole);
+  return stored(withFacts(described, tracked.facts), bytes, needs);
+}
+
+type Unstored = Omit<PackedMessage, "body">;
+
+function asking({ id: messageId, stream, summary, fromDomain, returnPathDomain }: Unstored) {
+  const { recipients, trackOpens, trackLinks } = summary;
+  return { messageId, stream, recipients, trackOpens, trackLinks, fromDomain, returnPathDomain };
+}
+
+function withFacts(message: Unstored, facts: Partial<MessageSummary>): Unstored {
+  return { ...message, summary: { ...message.summary, ...facts } };
 }
 
 interface Ids {

@@ -51,7 +51,7 @@ export async function claimGroups(
   }
   const claims = await Promise.all(
     granted.map(async ({ ref, found, attempt, recipients, message }): Promise<Claim> => {
-      const { stream, acceptedAt, fromDomain, bounceType, returnPathDomain, isDsn } = found.message;
+      const { stream, acceptedAt, fromDomain, bounceType, returnPathDomain, isDsn, summary } = found.message;
       const reversePath = isDsn ? "" : await needs.returnPath(ref.messageId, returnPathDomain);
       const transports = policy.sandbox ? (["sandbox"] as const) : policy.transports;
       return {
@@ -60,6 +60,7 @@ export async function claimGroups(
         stream,
         attempt,
         recipients,
+        ...(summary.personal && { places: recipients.map((email) => summary.recipients.indexOf(email)) }),
         reversePath,
         acceptedAt,
         fromDomain,
@@ -94,7 +95,8 @@ function suppressNow(found: Found, index: number, { store, shelf, needs }: Claim
 
 function source(found: Found, shelf: Shelf): MessageSource {
   const { segment, signature } = found.progress;
-  if (segment) return { kind: "segment", ...segment, signed: true };
+  // What each recipient gets of a personal message is signed when it is sent.
+  if (segment) return { kind: "segment", ...segment, signed: !found.message.summary.personal };
   const { body } = found.message;
   if ("large" in body)
     return { kind: "segment", key: body.large, offset: 0, length: body.length, signed: false };

@@ -103,7 +103,7 @@ export class Flush {
     }
   }
 
-  /** Signs what no attempt has signed yet, and writes one segment. */
+  /** Signs what no attempt has signed yet, and writes one segment. Of a personal message no bytes are there that were sent. */
   async #toR2(ids: number[]): Promise<void> {
     const missing: Found[] = [];
     for (const id of ids) {
@@ -119,13 +119,16 @@ export class Flush {
     const segment = new Segment(this.#server.shard, missing);
     let signed = 0;
     for (const { message, progress, pack } of missing) {
-      if (!progress.signature && ++signed % SIGNED_PER_TURN === 0) await scheduler.wait(0);
+      const isPersonal = message.summary.personal === true;
+      if (!isPersonal && !progress.signature && ++signed % SIGNED_PER_TURN === 0) await scheduler.wait(0);
       const raw =
         "large" in message.body
           ? await this.#needs.getObject(message.body.large)
           : this.#store.bytes(pack.id, message.body.offset, message.body.length);
       if (!raw) throw new Error(`the bytes of ${message.id} are not there`);
-      segment.add(message.id, progress.signature ?? (await this.#needs.sign(policy, message, raw)), raw);
+      const unsigned = isPersonal ? "" : undefined;
+      const signature = unsigned ?? progress.signature ?? (await this.#needs.sign(policy, message, raw));
+      segment.add(message.id, signature, raw);
     }
     await this.#needs.putObject(segment.key, segment.bytes());
     // While R2 wrote, the packs may have changed: what is marked is their present state.
@@ -137,7 +140,7 @@ export class Flush {
         const progress = pack.progress[slot];
         if (!entry || !progress || progress.segment) return;
         progress.segment = { key: segment.key, offset: entry.offset, length: entry.length };
-        progress.signature ??= entry.signature;
+        if (!message.summary.personal) progress.signature ??= entry.signature;
       });
       pack.hasBody = pack.progress.some((p) => !p.segment);
       this.#shelf.touch(pack);

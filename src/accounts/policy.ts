@@ -14,6 +14,7 @@ export interface StreamPolicy {
   id: string;
   type: "Transactional" | "Broadcasts" | "Inbound";
   archived: boolean;
+  unsubscribe: "None" | "Postmark" | "Custom";
   /** When a recipient that still waits is given up, from acceptance: 72 hours unless set, 120 at most. */
   giveUpAfterMs: number;
 }
@@ -64,6 +65,8 @@ export interface ServerPolicy {
   senders: { email: string; name: string; replyTo: string; confirmed: boolean }[];
   /** "bounces.example.com": where reverse-paths are, per From domain; the deployment's own when a domain has none that is verified. */
   returnPathDomains: Record<string, string>;
+  /** "track.example.com": where links of messages lead, per From domain; the deployment's own URL for others. */
+  trackingDomains: Record<string, string>;
   /** Active ones; each `privateKey` is sealed, since policies are kept by Outboxes and caches. */
   keys: SigningKey[];
 }
@@ -135,6 +138,13 @@ export async function loadPolicy(directory: D1Database, serverId: number): Promi
         d.returnPathDomain && d.returnPathVerifiedAt !== null ? [[d.name, d.returnPathDomain]] : [],
       ),
     ),
+    trackingDomains: Object.fromEntries(
+      domainRows.flatMap((d) =>
+        d.customTrackingDomain && d.customTrackingVerifiedAt !== null
+          ? [[d.name, d.customTrackingDomain]]
+          : [],
+      ),
+    ),
     keys: keyRows,
   };
 }
@@ -144,7 +154,8 @@ function toStreamPolicy({
   type,
   archivedAt,
   giveUpAfterHours,
+  unsubscribeHandling: unsubscribe,
 }: typeof streams.$inferSelect): StreamPolicy {
   const giveUpAfterMs = Math.min(giveUpAfterHours * HOUR_MS, MAX_GIVE_UP_AFTER_MS);
-  return { id, type, archived: archivedAt !== null, giveUpAfterMs };
+  return { id, type, archived: archivedAt !== null, unsubscribe, giveUpAfterMs };
 }

@@ -55,7 +55,7 @@ export function messageJson(message: ListedMessage): z.infer<typeof messageSchem
     To: summary.to.map(mailboxJson),
     Cc: summary.cc.map(mailboxJson),
     Bcc: summary.bcc.map(mailboxJson),
-    Recipients: summary.recipients,
+    Recipients: summary.recipients.filter((email) => email !== ""),
     ReceivedAt: formatTime(message.receivedAt),
     From: fromText(summary.from),
     Subject: message.subject,

@@ -47,6 +47,22 @@ export function editClientHeader(message: Uint8Array, edits: ClientHeaderEdits):
     added += `Date: ${new Date(edits.acceptedAt).toUTCString().replace("GMT", "+0000")}\r\n`;
   if (!seen.has("message-id")) added += `Message-ID: ${edits.messageId}\r\n`;
   added += `X-PM-Message-Id: ${edits.id}\r\n`;
+  return withFields(message, { kept, added, end });
+}
+
+/** These in the place of whatever has their names. Values are folded already. */
+export function replaceFields(message: Uint8Array, replaced: [name: string, value: string][]): Uint8Array {
+  const { fields, end } = fieldsOf(message);
+  const names = new Set(replaced.map(([name]) => name.toLowerCase()));
+  const kept = fields.filter(({ name }) => !names.has(name));
+  const added = replaced.map(([name, value]) => `${name}: ${value}\r\n`).join("");
+  return withFields(message, { kept, added, end });
+}
+
+function withFields(
+  message: Uint8Array,
+  { kept, added, end }: { kept: FieldAt[]; added: string; end: number },
+): Uint8Array {
   // What follows the header begins with its empty line; a message that has none gets one.
   const hasEmptyLine = message[end] === CR && message[end + 1] === LF;
   const tail = new TextEncoder().encode(hasEmptyLine ? added : `${added}\r\n`);

@@ -49,10 +49,11 @@ const MESSAGE_ID = /^<?([^\s<>@]{1,200}@[^\s<>@]{1,250})>?$/;
 const { envctx } = createMimeMessage();
 const encoder = new TextEncoder();
 
-export function compose(submission: Submission, ids: Ids): Uint8Array {
+/** `whole` is what encodeText keeps whole, in the texts. */
+export function compose(submission: Submission, ids: Ids, whole = ""): Uint8Array {
   const header = new MIMEMessageHeader(envctx);
   header.fields = fieldsOf(submission, ids).map(([name, value]) => ({ name, value }));
-  const body = bodyOf(submission, ids.messageId);
+  const body = bodyOf(submission, ids.messageId, whole);
   return concatenate([`${header.dump()}\r\n${head(body)}`, ...body.data]);
 }
 
@@ -117,22 +118,22 @@ function messageIdOf(headers: Submission["headers"], ids: Ids): string {
 }
 
 /** mixed( alternative( text, related( html, inline images ) ), attachments ), with only the levels that are needed. */
-function bodyOf(submission: Submission, messageId: string): Part {
+function bodyOf(submission: Submission, messageId: string, whole: string): Part {
   const { textBody, htmlBody, attachments } = submission;
   const inline = htmlBody === "" ? [] : attachments.filter((a) => cid(a.contentId) !== "");
   const rest = attachments.filter((a) => !inline.includes(a));
   const alternatives: Part[] = [];
-  if (textBody !== "" || htmlBody === "") alternatives.push(textPart("text/plain", textBody));
+  if (textBody !== "" || htmlBody === "") alternatives.push(textPart("text/plain", textBody, whole));
   if (htmlBody !== "") {
-    const html = [textPart("text/html", htmlBody), ...inline.map((a) => attachmentPart(a, "inline"))];
+    const html = [textPart("text/html", htmlBody, whole), ...inline.map((a) => attachmentPart(a, "inline"))];
     alternatives.push(nest("related", html, messageId));
   }
   const shown = nest("alternative", alternatives, messageId);
   return nest("mixed", [shown, ...rest.map((a) => attachmentPart(a, "attachment"))], messageId);
 }
 
-function textPart(type: string, text: string): Part {
-  const { encoding, data } = encodeText(text);
+function textPart(type: string, text: string, whole: string): Part {
+  const { encoding, data } = encodeText(text, whole);
   const headers = { "Content-Type": `${type}; charset=utf-8`, "Content-Transfer-Encoding": encoding };
   return { headers, data: [data] };
 }

@@ -32,13 +32,15 @@ KINDS[9] = SPACE;
 
 const encoder = new TextEncoder();
 
-export function encodeText(text: string): Encoded {
+/** `whole`: ASCII letters that will be found and replaced in what is encoded, so they stay as they are and on one line. */
+export function encodeText(text: string, whole = ""): Encoded {
   const lines = normalise(text);
   const bytes = encoder.encode(lines);
   const { plain, nonAscii } = look(bytes);
   if (plain) return { encoding: "7bit", data: lines };
-  if (nonAscii > bytes.length * BASE64_FROM) return { encoding: "base64", data: encodeBase64(bytes) };
-  return { encoding: "quoted-printable", data: quotedPrintable(bytes) };
+  if (nonAscii > bytes.length * BASE64_FROM && whole === "")
+    return { encoding: "base64", data: encodeBase64(bytes) };
+  return { encoding: "quoted-printable", data: quotedPrintable(bytes, { whole }) };
 }
 
 /** RFC 5322 §2.3: CR and LF occur only together. NUL is in no text that people meant (RFC 5321 §4.5.2 bars it). */
@@ -68,8 +70,15 @@ function look(bytes: Uint8Array): { plain: boolean; nonAscii: number } {
   return { plain, nonAscii };
 }
 
-/** RFC 2045 §6.7. Characters of several bytes stay on one line, for readers that decode line by line. */
-function quotedPrintable(bytes: Uint8Array): Uint8Array {
+/**
+ * RFC 2045 §6.7. Characters of several bytes stay on one line, for readers that decode line by line: those of UTF-8, unless it is
+ * said that the text is in another charset.
+ */
+export function quotedPrintable(
+  bytes: Uint8Array,
+  { whole = "", isUtf8 = true }: { whole?: string; isUtf8?: boolean } = {},
+): Uint8Array {
+  const unit = encoder.encode(whole);
   // Three for each byte, and a soft break ("=" CRLF) for at least each 64.
   const out = new Uint8Array(Math.ceil(bytes.length * 3.2) + 16);
   let to = 0;
@@ -85,7 +94,9 @@ function quotedPrintable(bytes: Uint8Array): Uint8Array {
     }
     const kind = KINDS[byte];
     let stays = kind === STAYS || (kind === SPACE && !endsLine(bytes, i));
-    if (column + (stays ? 1 : room(byte)) > MAX_LINE - 1) {
+    const isUnit = byte === unit[0] && unit.every((c, u) => bytes[i + u] === c);
+    const needs = isUnit ? unit.length : stays ? 1 : isUtf8 ? room(byte) : 3;
+    if (column + needs > MAX_LINE - 1) {
       out[to++] = EQUALS;
       out[to++] = CR;
       out[to++] = LF;

@@ -4,9 +4,11 @@
  * deferred.
  */
 import type { SigningKey } from "../accounts/policy.ts";
+import { join } from "../compose/join.ts";
 import { sign } from "../compose/sign.ts";
 import type { Claim, Settlement } from "../mail/job.ts";
 import type { Outcome, TransportName } from "../mail/outcome.ts";
+import { type Sent, sendCopies } from "./copies.ts";
 import { ruleOf } from "./rules.ts";
 import { answerTest, isTestDomain } from "./transport/test-addresses.ts";
 import { alike, type Parcel, type Transport } from "./transport/transport.ts";
@@ -15,6 +17,8 @@ export interface AttemptNeeds {
   now(): number;
   /** The DKIM keys for a From domain; none when it has none. */
   keys(serverId: number, fromDomain: string): Promise<SigningKey[]>;
+  /** The copy of the recipient at that place. */
+  copyFor(message: { id: string; bytes: Uint8Array }, place: number): Promise<Uint8Array>;
   /** Part of a stored object; undefined when there is none. */
   readObject(key: string, offset: number, length: number): Promise<Uint8Array | undefined>;
   /** Those that this deployment has. Made for one call of the consumer: sockets can't be shared between calls. */
@@ -52,9 +56,11 @@ export async function attempt(claim: Claim, way: Way, needs: AttemptNeeds): Prom
   if (isTestDomain(domain)) return ended(first, answerTest(parcel, claim.bounceType, needs.now()));
 
   let signature = "";
+  let unsigned: Unsigned | undefined;
   if (first !== "sandbox") {
     try {
-      ({ signature, message: parcel.message } = await signedBytes(claim, needs));
+      unsigned = await unsignedOf(claim, needs);
+      if (!claim.places) ({ signature, message: parcel.message } = await signed(unsigned, claim));
     } catch (error) {
       needs.log("message not ready to send", { messageId, domain, error: String(error) });
       const reason = error instanceof Unreadable ? error.message : "could not be signed";
@@ -62,37 +68,63 @@ export async function attempt(claim: Claim, way: Way, needs: AttemptNeeds): Prom
     }
   }
 
-  let last: { name: TransportName; outcomes: Outcome[] } | undefined;
-  for (const name of way.order) {
-    const transport = needs.transports[name];
-    if (!transport) continue;
-    const outcomes = await sendBy(transport, parcel, needs);
-    if (outcomes === "unknown") return undefined;
-    last = { name, outcomes };
-    if (!outcomes.every((o) => o.concerns === "transport" && o.result === "deferred" && !o.uncertain)) break;
-  }
-  if (last) return ended(last.name, last.outcomes, signature);
+  const send = (one: Parcel) => sendByFirst(one, way.order, needs);
+  const sent =
+    claim.places && unsigned
+      ? await sendCopies({ parcel, claim, copyOf: copyMaker(unsigned, claim, needs), send }, needs)
+      : await send(parcel);
+  if (sent === "unknown") return undefined;
+  if (sent) return ended(sent.name, sent.outcomes, signature);
   const reason = `no such transport is configured: ${way.order.join(", ")}`;
   return ended(first, alike(parcel, needs.now(), { concerns: "transport", reason }), signature);
 }
 
+/** By the first transport that can; undefined when there is none. */
+async function sendByFirst(
+  parcel: Parcel,
+  order: TransportName[],
+  needs: AttemptNeeds,
+): Promise<Sent | "unknown" | undefined> {
+  let last: Sent | undefined;
+  for (const name of order) {
+    const transport = needs.transports[name];
+    if (!transport) continue;
+    const outcomes = await sendBy(transport, parcel, needs);
+    if (outcomes === "unknown") return "unknown";
+    last = { name, outcomes };
+    if (!outcomes.every((o) => o.concerns === "transport" && o.result === "deferred" && !o.uncertain)) break;
+  }
+  return last;
+}
+
 class Unreadable extends Error {}
 
-async function signedBytes(
-  claim: Claim,
-  needs: AttemptNeeds,
-): Promise<{ message: Uint8Array; signature: string }> {
+interface Unsigned {
+  bytes: Uint8Array;
+  /** None when nobody is to sign it (any more). */
+  keys: SigningKey[];
+}
+
+async function unsignedOf(claim: Claim, needs: AttemptNeeds): Promise<Unsigned> {
   const bytes = await bytesOf(claim, needs);
-  if (claim.message.signed) return { message: bytes, signature: "" };
-  const keys = await needs.keys(claim.serverId, claim.fromDomain);
+  return { bytes, keys: claim.message.signed ? [] : await needs.keys(claim.serverId, claim.fromDomain) };
+}
+
+async function signed(
+  { bytes, keys }: Unsigned,
+  { acceptedAt }: Claim,
+): Promise<{ message: Uint8Array; signature: string }> {
   if (keys.length === 0) return { message: bytes, signature: "" };
   // The time of acceptance, so that every try gives the same bytes.
-  const signature = await sign(bytes, keys, claim.acceptedAt);
-  const head = new TextEncoder().encode(signature);
-  const message = new Uint8Array(head.length + bytes.length);
-  message.set(head);
-  message.set(bytes, head.length);
-  return { message, signature };
+  const signature = await sign(bytes, keys, acceptedAt);
+  return { message: join([new TextEncoder().encode(signature), bytes]), signature };
+}
+
+function copyMaker({ bytes, keys }: Unsigned, claim: Claim, needs: AttemptNeeds) {
+  return async (place: number): Promise<Uint8Array> => {
+    const own = await needs.copyFor({ id: claim.messageId, bytes }, place);
+    return (await signed({ bytes: own, keys }, claim)).message;
+  };
 }
 
 async function bytesOf({ message }: Claim, needs: AttemptNeeds): Promise<Uint8Array> {

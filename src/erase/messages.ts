@@ -61,7 +61,8 @@ function find(archive: D1Database, { serverId, stream, email, until, except }: M
 }
 
 async function removeRows(archive: D1Database, { serverId, email }: Meant, found: Message[]): Promise<void> {
-  const isShared = (m: Message) => email !== undefined && m.summary.recipients.some((r) => r !== email);
+  const isShared = (m: Message) =>
+    email !== undefined && m.summary.recipients.some((r) => r !== email && r !== "");
   const shared = found.filter(isShared);
   const whole = found.filter((m) => !isShared(m)).map((m) => m.id);
   await archive.batch([

@@ -31,7 +31,8 @@ export function summaryWithout(summary: MessageSummary, email: string): MessageS
     to: to.filter(isOther),
     cc: cc.filter(isOther),
     bcc: bcc.filter(isOther),
-    recipients: recipients.filter((r) => r !== email),
+    // The others keep their places, which links in their mail name.
+    recipients: recipients.map((r) => (r === email ? "" : r)),
     attachments: [],
     metadata: {},
   };

@@ -15,7 +15,7 @@
 import type { Outcome } from "./outcome.ts";
 
 export interface Consignment {
-  /** "<MessageID>/<domain>/<attempt number>". */
+  /** "<MessageID>/<domain>/<attempt number>"; of a copy that is one recipient's own, "/<their place>" behind it. */
   key: string;
   /** Lower-case A-label domain whose MX hosts are to be asked. All recipients are there. */
   domain: string;

@@ -27,6 +27,8 @@ export interface Claim extends JobRef {
   /** Counted from 1: the attempt that this claim is for. */
   attempt: number;
   recipients: string[];
+  /** Of a personal message: where each recipient stands in the message's list. Each gets a copy of their own, signed by itself. */
+  places?: number[];
   reversePath: string;
   acceptedAt: number;
   /** Header From's domain: the DKIM signing domain and selector are chosen from it. */

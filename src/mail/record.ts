@@ -56,7 +56,7 @@ export interface MessageSummary {
   to: Mailbox[];
   cc: Mailbox[];
   bcc: Mailbox[];
-  /** Bare lower-case addresses, each once. */
+  /** Bare lower-case addresses, each once; "" in the place of one who was removed since. */
   recipients: string[];
   /** File names. */
   attachments: string[];
@@ -65,6 +65,10 @@ export interface MessageSummary {
   trackLinks: Tracking;
   /** How many of its links lead through us; absent for none. */
   trackedLinks?: number;
+  /** Why its links are as they came, or some of them, though tracking or an unsubscribe link was due. */
+  notTracked?: string;
+  /** Its links differ for each recipient: stored bytes have a blank where they name one (mail/tracking-link.ts). */
+  personal?: true;
   sandboxed: boolean;
   /** Of a message that was handed in to be sent later: when it was, and for when. */
   scheduled?: { at: number; sendAt: number };

@@ -17,10 +17,19 @@ const policy: ServerPolicy = {
   trackOpens: false,
   trackLinks: "None",
   transports: ["gateway"],
-  streams: [{ id: "outbound", type: "Transactional", archived: false, giveUpAfterMs: 3_600_000 }],
+  streams: [
+    {
+      id: "outbound",
+      type: "Transactional",
+      archived: false,
+      unsubscribe: "None",
+      giveUpAfterMs: 3_600_000,
+    },
+  ],
   domains: ["example.com"],
   senders: [],
   returnPathDomains: { "example.com": "bounces.example.com" },
+  trackingDomains: {},
   keys: [],
 };
 

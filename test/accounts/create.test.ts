@@ -36,13 +36,26 @@ describe("a new server", () => {
       trackLinks: "None",
       transports: ["gateway"],
       streams: [
-        { id: "broadcast", type: "Broadcasts", archived: false, giveUpAfterMs: HOURS_72_MS },
-        { id: "inbound", type: "Inbound", archived: false, giveUpAfterMs: HOURS_72_MS },
-        { id: "outbound", type: "Transactional", archived: false, giveUpAfterMs: HOURS_72_MS },
+        {
+          id: "broadcast",
+          type: "Broadcasts",
+          archived: false,
+          unsubscribe: "Postmark",
+          giveUpAfterMs: HOURS_72_MS,
+        },
+        { id: "inbound", type: "Inbound", archived: false, unsubscribe: "None", giveUpAfterMs: HOURS_72_MS },
+        {
+          id: "outbound",
+          type: "Transactional",
+          archived: false,
+          unsubscribe: "None",
+          giveUpAfterMs: HOURS_72_MS,
+        },
       ],
       domains: [],
       senders: [],
       returnPathDomains: {},
+      trackingDomains: {},
       keys: [],
     });
   });

@@ -12,7 +12,7 @@ export const NOW = Date.UTC(2026, 1, 17, 12, 25, 1, 417);
 const FULL_TOKEN: TokenPolicy = { hash: "", scope: "full", allowedIps: [], ratePerMinute: null };
 
 function stream(id: string, type: StreamPolicy["type"], archived = false): StreamPolicy {
-  return { id, type, archived, giveUpAfterMs: 72 * 3_600_000 };
+  return { id, type, archived, unsubscribe: "None", giveUpAfterMs: 72 * 3_600_000 };
 }
 
 export const POLICY: ServerPolicy = {
@@ -38,6 +38,7 @@ export const POLICY: ServerPolicy = {
     { email: "new@signed.org", name: "New", replyTo: "", confirmed: false },
   ],
   returnPathDomains: {},
+  trackingDomains: {},
   keys: [],
 };
 

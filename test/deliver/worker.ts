@@ -64,6 +64,11 @@ function needs(env: Env, ctx: ExecutionContext): DeliverNeeds {
     }),
     destination: (object) => env.DESTINATION.get(env.DESTINATION.idFromName(object)),
     keys: async () => config.keys ?? [],
+    async copyFor({ bytes }, place) {
+      return new TextEncoder().encode(
+        new TextDecoder().decode(bytes).replaceAll("{blank}", `place-${place}`),
+      );
+    },
     async readObject(key, offset, length) {
       const text = await call<string | null>(env, "readObject", key, offset, length);
       return text === null ? undefined : new TextEncoder().encode(text);

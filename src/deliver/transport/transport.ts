@@ -6,7 +6,7 @@
 import type { Outcome } from "../../mail/outcome.ts";
 
 export interface Parcel {
-  /** "<MessageID>/<domain>/<attempt number>": names this attempt. */
+  /** "<MessageID>/<domain>/<attempt number>", and a place for a recipient's own copy: names this attempt. */
   key: string;
   domain: string;
   reversePath: string;
