@@ -5,9 +5,10 @@
  * restarted. What must not be forgotten is a row, written only when it changes. Every call may be made twice.
  */
 import { DurableObject } from "cloudflare:workers";
-import type { Answer, Ask, Report } from "./lease.ts";
+import { Hosted } from "./hosted.ts";
+import { type Answer, type Ask, NOTHING, type Report } from "./lease.ts";
 import { type Kept, Pace } from "./pace.ts";
-import { ruleOf } from "./rules.ts";
+import { isProvider, ruleOf } from "./rules.ts";
 
 export interface DestinationNeeds {
   now(): number;
@@ -34,6 +35,7 @@ const keyOf = (name: string) => `kept/${name}`;
 export class DestinationObject extends DurableObject implements DestinationPort {
   readonly #needs: DestinationNeeds;
   readonly #known = new Map<string, { pace: Pace; kept: string }>();
+  readonly #hosted = new Hosted();
 
   constructor(ctx: DurableObjectState, env: object, needs: DestinationNeeds) {
     super(ctx, env);
@@ -43,11 +45,23 @@ export class DestinationObject extends DurableObject implements DestinationPort 
   async talk(calls: Call[]): Promise<Answer[]> {
     const now = this.#needs.now();
     return calls.map((call) => {
+      const goesTo = this.#goesTo(call, now);
+      if (goesTo && "ask" in call) return { ...NOTHING, goesTo };
       const { pace } = this.#load(call.name);
-      const answer = "ask" in call ? pace.lease(now, call.ask) : pace.report(now, call.report);
+      const wanted = goesTo ? { wanted: 0 } : {};
+      const answer =
+        "ask" in call ? pace.lease(now, call.ask) : pace.report(now, { ...call.report, ...wanted });
       this.#keep(call.name);
-      return answer;
+      return goesTo ? { ...answer, goesTo } : answer;
     });
+  }
+
+  /** The provider that a domain's mail counts to, as its MX hosts told. A provider's own mail stays. */
+  #goesTo(call: Call, now: number): string | undefined {
+    if (isProvider(call.name)) return undefined;
+    const provider = "report" in call && call.report.evidence.findLast((e) => e.provider)?.provider;
+    if (provider) this.#hosted.learn(call.name, provider, now);
+    return this.#hosted.providerOf(call.name, now);
   }
 
   /** For the dashboard: why mail for this destination waits, which way it goes, how it went lately. */

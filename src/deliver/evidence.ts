@@ -4,6 +4,7 @@
  */
 import type { Outcome, TransportName } from "../mail/outcome.ts";
 import type { Reply } from "../mail/reply.ts";
+import { providerOfHost } from "./providers.ts";
 
 /** One message that was begun under a lease, as it is reported: no addresses, no transcript. */
 export interface Evidence {
@@ -14,6 +15,8 @@ export interface Evidence {
   reply: Reply;
   reason: string;
   at: number;
+  /** The large provider whose mail server answered, if it was one's. */
+  provider?: string;
 }
 
 /** `ok` it answers; `down` it cannot be reached or takes nothing; `slow` we are too much for it; `blocked` it refuses this transport. */
@@ -31,6 +34,15 @@ const BLOCK_WORDS = [
 const SLOW_WORDS = [
   /rate.?limit|too (?:many|much|fast)|throttl|slow down|exceeded.{0,30}(?:rate|limit|connections)/i,
   /unusual rate|temporarily rate|try again later|concurrent/i,
+  /unexpected volume|\[TSS0\d\]/i, // Yahoo: "421 4.7.0 [TSS04] … temporarily deferred due to unexpected volume"
+  /server busy/i, // Microsoft 365: "451 4.7.500 Server busy"
+  /frequency.{0,10}limit/i, // QQ: "Connection frequency limited"
+  /trop de connexions/i, // Orange: "Trop de connexions, veuillez verifier votre configuration"
+];
+/** Greylisting is about one sender and recipient, and would be so however slowly we came. */
+const GREYLIST_WORDS = [
+  /gr[ae]y.?list/i, // Postgrey: "Recipient address rejected: Greylisted"
+  /internal resources are temporarily unavailable/i, // Mimecast's words for it
 ];
 
 export function hintOf(evidence: Evidence): Hint {
@@ -40,6 +52,7 @@ export function hintOf(evidence: Evidence): Hint {
   if (concerns === "transport") return "transport";
   if (isBlock(reply)) return "blocked";
   if (result === "bounced") return reply.code > 0 ? "ok" : "nothing";
+  if (isGreylisted(reply)) return "ok";
   if (isSlow(reply)) return "slow";
   if (concerns === "destination") return "down";
   return reply.code > 0 ? "ok" : "nothing";
@@ -52,6 +65,10 @@ function isBlock(reply: Reply): boolean {
   return policy && BLOCK_WORDS.some((word) => word.test(reply.text));
 }
 
+function isGreylisted({ code, text }: Reply): boolean {
+  return code >= 400 && code <= 499 && code !== 421 && GREYLIST_WORDS.some((word) => word.test(text));
+}
+
 /** 421 is "closing the channel" (RFC 5321 §4.2.1); 4.7.28 and 4.3.2 are how providers say "later". */
 function isSlow(reply: Reply): boolean {
   if (reply.code === 421) return true;
@@ -62,16 +79,11 @@ function isSlow(reply: Reply): boolean {
 /** One evidence for a message with several recipients: what tells the most about the destination. */
 export function toEvidence(transport: TransportName, outcomes: Outcome[]): Evidence {
   const rank: Hint[] = ["blocked", "slow", "down", "transport", "ok", "nothing"];
-  const all = outcomes.map(
-    ({ result, concerns, reply, reason, at }): Evidence => ({
-      transport,
-      result,
-      concerns,
-      reply,
-      reason,
-      at,
-    }),
-  );
+  const all = outcomes.map(({ result, concerns, reply, reason, at, hop }): Evidence => {
+    // Only the gateway goes to the MX itself, and only one that replied is known to be the domain's.
+    const provider = transport === "gateway" && reply.code > 0 ? providerOfHost(hop.host) : undefined;
+    return { transport, result, concerns, reply, reason, at, ...(provider ? { provider } : {}) };
+  });
   const delivered = all.find((e) => e.result === "delivered");
   const told = all.toSorted((a, b) => rank.indexOf(hintOf(a)) - rank.indexOf(hintOf(b)))[0];
   return delivered ?? told ?? nothing(transport);

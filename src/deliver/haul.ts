@@ -21,6 +21,8 @@ const ALL = 1_000;
 
 export class Haul {
   readonly #name: string;
+  /** Of its lease. */
+  readonly #claimer: string;
   readonly #shift: Shift;
   #pending: Item[];
   #evidence: Evidence[] = [];
@@ -30,19 +32,31 @@ export class Haul {
   #wake: () => void = () => undefined;
   #asking = false;
 
-  constructor(name: string, items: Item[], shift: Shift) {
+  /** Several domains may go to one provider: `claimer` tells their leases apart. */
+  constructor(name: string, items: Item[], shift: Shift, claimer = shift.claimer) {
     this.#name = name;
+    this.#claimer = claimer;
     this.#pending = [...items];
     this.#shift = shift;
   }
 
   async run(): Promise<void> {
+    const moved: Promise<void>[] = [];
+    await this.#run(moved);
+    await Promise.all(moved);
+  }
+
+  async #run(moved: Promise<void>[]): Promise<void> {
     const stopAt = this.#shift.needs.now() + BEGIN_MS;
     let answer = await this.#ask();
     for (;;) {
       this.#lanes = answer.lanes;
       this.#connections = answer.connections;
       this.#begin(answer);
+      if (answer.goesTo && this.#pending.length > 0)
+        moved.push(
+          this.#shift.haul(answer.goesTo, this.#pending.splice(0), `${this.#claimer} ${this.#name}`),
+        );
       if (answer.wait) await this.#giveBack(answer.wait);
       if (this.#underWay === 0 && this.#evidence.length === 0 && this.#pending.length === 0) return;
       await this.#next(answer);
@@ -55,13 +69,14 @@ export class Haul {
   /** The heartbeat of a lease whose messages take long. */
   async renew(): Promise<void> {
     if (this.#underWay === 0 || this.#asking || isTestDomain(this.#name)) return;
-    const { claimer } = this.#shift;
+    const claimer = this.#claimer;
     const report = { claimer, wanted: 0, evidence: [], underWay: this.#underWay, lanes: this.#lanes };
     await this.#shift.tell({ name: this.#name, report });
   }
 
   async #ask(): Promise<Answer> {
-    const { claimer, needs } = this.#shift;
+    const { needs } = this.#shift;
+    const claimer = this.#claimer;
     const wanted = this.#pending.length;
     const evidence = this.#evidence.splice(0);
     if (isTestDomain(this.#name)) return { ...NOTHING, count: wanted };

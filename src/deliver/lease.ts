@@ -37,6 +37,8 @@ export interface Answer {
   avoid: TransportName[];
   /** The avoided transport that one of the messages is to try. */
   trial?: TransportName;
+  /** The domain is hosted by this provider: what is to begin counts there. */
+  goesTo?: string;
 }
 
 export interface Wait {

@@ -2,7 +2,7 @@
  * How far below its rule a destination is treated, because it said that we were too much: half as fast after a pause, then a
  * step up at a time while it takes mail. Pure.
  */
-import type { Rule } from "./rules.ts";
+import type { Rule } from "./providers.ts";
 
 /** What is kept; undefined where the rule holds. */
 export interface Limited {

@@ -11,8 +11,8 @@ import { replyText } from "../mail/reply.ts";
 import { type Evidence, hintOf } from "./evidence.ts";
 import { type Answer, type Ask, NOTHING, type Report, type Wait } from "./lease.ts";
 import { type Limited, Limits } from "./limits.ts";
+import type { Rule } from "./providers.ts";
 import { type Detour, Detours } from "./route.ts";
-import type { Rule } from "./rules.ts";
 
 /** What must outlive the object's memory; written when it changes. */
 export interface Kept {

@@ -71,19 +71,19 @@ export class Shift {
   async run(groups: Map<string, Item[]>): Promise<void> {
     const timer = setInterval(() => void this.#renew(), RENEW_MS);
     try {
-      await Promise.all(
-        [...groups].map(async ([name, items]) => {
-          const haul = new Haul(name, items, this);
-          this.#hauls.add(haul);
-          await haul.run();
-          this.#hauls.delete(haul);
-        }),
-      );
+      await Promise.all([...groups].map(([name, items]) => this.haul(name, items)));
       await Promise.all(this.#finishing);
     } finally {
       clearInterval(timer);
       for (const transport of Object.values(this.needs.transports)) transport?.end?.();
     }
+  }
+
+  async haul(name: string, items: Item[], claimer = this.claimer): Promise<void> {
+    const haul = new Haul(name, items, this, claimer);
+    this.#hauls.add(haul);
+    await haul.run();
+    this.#hauls.delete(haul);
   }
 
   /** To the object that keeps the destination, together with what others say to it now. */

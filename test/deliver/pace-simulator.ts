@@ -5,7 +5,7 @@
 import type { Evidence } from "../../src/deliver/evidence.ts";
 import type { Answer } from "../../src/deliver/lease.ts";
 import { Pace } from "../../src/deliver/pace.ts";
-import type { Rule } from "../../src/deliver/rules.ts";
+import type { Rule } from "../../src/deliver/providers.ts";
 import { RENEW_MS } from "../../src/mail/job.ts";
 import { seeded } from "./seeded.ts";
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Evidence } from "../../src/deliver/evidence.ts";
 import type { Answer } from "../../src/deliver/lease.ts";
 import { Pace } from "../../src/deliver/pace.ts";
-import type { Rule } from "../../src/deliver/rules.ts";
+import type { Rule } from "../../src/deliver/providers.ts";
 import { simulate } from "./pace-simulator.ts";
 import { seeded } from "./seeded.ts";
 
