@@ -25,7 +25,11 @@ export interface DestinationPort {
   talk(calls: Call[]): Promise<Answer[]>;
 }
 
-export type DestinationState = ReturnType<Pace["describe"]> & { name: string };
+export type DestinationState = ReturnType<Pace["describe"]> & {
+  name: string;
+  /** The provider that its mail counts to; that one's state holds. */
+  goesTo?: string;
+};
 
 /** Above this, destinations that nothing is known of are forgotten. */
 const MANY = 2_000;
@@ -66,7 +70,9 @@ export class DestinationObject extends DurableObject implements DestinationPort 
 
   /** For the dashboard: why mail for this destination waits, which way it goes, how it went lately. */
   async describe(name: string): Promise<DestinationState> {
-    return { name, ...this.#load(name).pace.describe(this.#needs.now()) };
+    const now = this.#needs.now();
+    const goesTo = this.#hosted.providerOf(name, now);
+    return { name, ...this.#load(name).pace.describe(now), ...(goesTo ? { goesTo } : {}) };
   }
 
   #load(name: string): { pace: Pace; kept: string } {

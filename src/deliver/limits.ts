@@ -13,11 +13,15 @@ export interface Limited {
   pauseMs: number;
   /** When they last changed. */
   at: number;
+  /** When it first said so, since it last had all that its rule allows; absent in what was kept before this was. */
+  since?: number;
   reason: string;
 }
 
 const FIRST_PAUSE_MS = 2_000;
 const MAX_PAUSE_MS = 300_000;
+/** Unchanged for a day, it had no mail: what it said then says little of today. */
+const FORGET_MS = 24 * 3_600_000;
 const LEAST_PER_SECOND = 0.5;
 /** Limits rise a step after so long without being told to slow down. */
 const RAISE_MS = 10_000;
@@ -35,6 +39,11 @@ export class Limits {
 
   get current(): Limited | undefined {
     return this.#now;
+  }
+
+  /** Time passed. */
+  tick(now: number): void {
+    if (this.#now && now - this.#now.at > FORGET_MS) this.#now = undefined;
   }
 
   /** At most so many connections, of those that would be allowed. */
@@ -60,7 +69,8 @@ export class Limits {
     const connections = Math.max(1, Math.floor(allowed / 2));
     const lately = Math.min(this.rate(), speed > 0 ? speed : RATE_WITHOUT_LIMIT);
     const perSecond = Math.max(LEAST_PER_SECOND, lately / 2);
-    this.#now = { connections, perSecond, pauseMs, pausedUntil: now + pauseMs, at: now, reason };
+    const since = this.#now?.since ?? this.#now?.at ?? now;
+    this.#now = { connections, perSecond, pauseMs, pausedUntil: now + pauseMs, at: now, since, reason };
   }
 
   /** It took a message. */

@@ -160,7 +160,8 @@ export class Pace {
   /** While it is stopped nothing begins, but for one probe when the time has come. */
   #stopped(now: number, claimer: string): Wait | undefined {
     if (!this.#stop) return undefined;
-    const { until, reason } = this.#stop;
+    const { until, since } = this.#stop;
+    const reason = sinceWhen(this.#stop.reason, "stopped", since);
     // Those that wait come back a little apart, or they would all ask for the one probe.
     if (now < until) return { until: Math.round(until + this.#random() * 2_000), reason, admit: 1 };
     if (this.#prober === undefined || this.#prober === claimer) {
@@ -175,7 +176,8 @@ export class Pace {
   #paused(now: number, answer: Answer): Wait | undefined {
     const paused = this.#limits.paused(now);
     if (!paused) return undefined;
-    const { pausedUntil: until, reason, connections } = paused;
+    const { pausedUntil: until, connections } = paused;
+    const reason = sinceWhen(paused.reason, "slowed down", paused.since ?? paused.at);
     if (until - now > STAY_MS) return { until, reason, admit: connections };
     answer.askAgainMs = until - now;
     return undefined;
@@ -335,6 +337,7 @@ export class Pace {
       if (until <= now || until > now + CLAIM_MS) this.#end(claimer);
     if (this.#stop && this.#stop.until > now + MAX_STOP_MS)
       this.#stop = { ...this.#stop, until: now + this.#stop.everyMs };
+    this.#limits.tick(now);
     if (this.#turnAt > now + MAX_AHEAD_MS) this.#turnAt = now;
     if (now - this.#lastAt > IDLE_MS) {
       this.#window = START_WINDOW;
@@ -347,4 +350,9 @@ export class Pace {
     this.#taken = 0;
     this.#speedAt = now;
   }
+}
+
+/** For people: "connection refused; stopped since 2026-11-25 12:00 UTC". */
+function sinceWhen(reason: string, state: string, since: number): string {
+  return `${reason}; ${state} since ${new Date(since).toISOString().slice(0, 16).replace("T", " ")} UTC`;
 }

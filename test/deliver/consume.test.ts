@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { newKeyPair } from "../../src/compose/keys.ts";
-import type { TransportName } from "../../src/mail/outcome.ts";
+import type { Outcome, TransportName } from "../../src/mail/outcome.ts";
 import { eventually, FakeOutbox, jobOf, keyOf, ScriptedGateway, TestWorker } from "./world.ts";
 
 let outbox: FakeOutbox;
@@ -127,7 +127,8 @@ describe("deliver", () => {
     const held = outbox.open().filter((g) => g.holds.length > 0);
     expect(held.length).toBe(10_000 - settledAs("deferred"));
     const hold = held.at(-1)?.holds.at(-1);
-    expect(hold).toMatchObject({ domain: "dead.test", admit: 1, reason: "connect timed out" });
+    expect(hold).toMatchObject({ domain: "dead.test", admit: 1 });
+    expect(hold?.reason).toMatch(/^connect timed out; stopped since \d{4}-\d\d-\d\d \d\d:\d\d UTC$/);
     expect((hold?.until ?? 0) > Date.now()).toBe(true);
     expect((await w.describe("dead.test")).state).toBe("stopped");
   });
@@ -282,6 +283,48 @@ describe("deliver", () => {
     await again.deliver([jobOf(strict, only, other)]);
     const by = (ref: typeof strict) => outbox.groups.get(keyOf(ref))?.settled?.transport;
     expect([by(strict), by(only), by(other)]).toEqual(["cloudflare", "gateway", "gateway"]);
+  });
+});
+
+describe("domains that a provider hosts", () => {
+  const hop = { host: "aspmx.l.google.com", address: "127.0.0.1", tls: "" };
+
+  it("count to the provider once a mail server of its has answered, each message sent once", async () => {
+    gateway.behave = async () => ({ result: "delivered", hop });
+    const refs = Array.from({ length: 60 }, (_, i) => outbox.add(i % 2 ? "acme.test" : "zeta.test"));
+    const w = await start();
+    await w.deliver([jobOf(...refs)]);
+    for (const ref of refs) expect(outbox.groups.get(keyOf(ref))?.settled?.transport).toBe("gateway");
+    expect(gateway.sent.length).toBe(60);
+    const own = await w.describe("acme.test");
+    const google = await w.describe("gmail.com");
+    expect(google.recent).not.toEqual([]);
+    expect(own.goesTo).toBe("gmail.com");
+    expect(google.goesTo).toBeUndefined();
+    expect(Number(google.window)).toBeGreaterThan(Number(own.window));
+    expect([own.underWay, google.underWay]).toEqual([0, 0]);
+  });
+
+  it("wait together when the provider takes nothing more, and nobody else does", async () => {
+    const stopped: Partial<Outcome> = {
+      result: "deferred",
+      concerns: "destination",
+      reply: { code: 451, enhanced: "4.3.0", text: "local error" },
+      hop,
+    };
+    gateway.behave = async () => ({ result: "delivered", hop });
+    const w = await start();
+    await w.deliver([jobOf(outbox.add("acme.test"), outbox.add("zeta.test"))]);
+    gateway.behave = async ({ domain }) => (domain === "other.test" ? "delivered" : stopped);
+    await w.deliver([jobOf(...Array.from({ length: 8 }, () => outbox.add("acme.test")))]);
+    expect((await w.describe("gmail.com")).state).toBe("stopped");
+    const before = gateway.sent.length;
+    const zeta = outbox.add("zeta.test");
+    const other = outbox.add("other.test");
+    await w.deliver([jobOf(zeta, other)]);
+    expect(outbox.groups.get(keyOf(zeta))?.holds.length).toBe(1);
+    expect(outbox.groups.get(keyOf(other))?.settled?.outcomes[0]?.result).toBe("delivered");
+    expect(gateway.sent.length).toBe(before + 1);
   });
 });
 

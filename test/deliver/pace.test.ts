@@ -157,7 +157,10 @@ describe("a destination that is down", () => {
     expect(pace.describe(T + 1)).toMatchObject({ state: "stopped", stop: { until: T + 1 + MINUTE } });
     const { count, wait } = pace.lease(T + 2, { claimer: "x", wanted: 1_000 });
     expect(count).toBe(0);
-    expect(wait).toMatchObject({ reason: "connection refused", admit: 1 });
+    expect(wait).toMatchObject({
+      reason: "connection refused; stopped since 1970-01-01 00:16 UTC",
+      admit: 1,
+    });
     expect(wait?.until).toBeGreaterThanOrEqual(T + 1 + MINUTE);
   });
 
@@ -178,7 +181,9 @@ describe("a destination that is down", () => {
     const later = T + MINUTE;
     expect(pace.lease(later, { claimer: "a", wanted: 100 })).toMatchObject({ count: 1, lanes: 1 });
     const { wait } = pace.lease(later, { claimer: "b", wanted: 100 });
-    expect(wait?.reason).toBe("connection refused; one message is trying it");
+    expect(wait?.reason).toBe(
+      "connection refused; stopped since 1970-01-01 00:16 UTC; one message is trying it",
+    );
     expect(pace.describe(later).state).toBe("probing");
   });
 
@@ -243,7 +248,27 @@ describe("a destination that says slow down", () => {
     expect(pace.lease(T, { claimer: "a", wanted: 5 })).toMatchObject({ count: 0, askAgainMs: 2_000 });
     attempt(pace, T + 2_000, 1, SLOW);
     const { wait } = pace.lease(T + 2_000, { claimer: "b", wanted: 5 });
-    expect(wait).toMatchObject({ until: T + 6_000, reason: "421 4.7.0 too many" });
+    expect(wait).toMatchObject({
+      until: T + 6_000,
+      reason: "421 4.7.0 too many; slowed down since 1970-01-01 00:16 UTC",
+    });
+  });
+
+  it("is remembered through an eviction for a day, and no longer", () => {
+    const first = open();
+    attempt(first, T, 1, SLOW);
+    const day = 24 * 60 * MINUTE;
+    expect(open({}, first.kept()).describe(T + day).limits).toMatchObject({ since: T });
+    const later = open({}, first.kept());
+    expect(later.describe(T + day + 1).limits).toBeUndefined();
+    expect(later.kept().limits).toBeUndefined();
+  });
+
+  it("says since when, however often it said so", () => {
+    const pace = open();
+    attempt(pace, T, 1, SLOW);
+    attempt(pace, T + 2_000, 1, SLOW);
+    expect(pace.describe(T + 2_000).limits).toMatchObject({ at: T + 2_000, since: T });
   });
 
   it("rises step by step while it takes mail, until no limit is left", () => {
