@@ -1,7 +1,7 @@
 /** Received mail as Postmark's API shows it (§9.2 and §18.2 of the wire contract), and the schemas that say so. */
 import * as z from "zod";
 import type { InboundMessage, InboundStatus, ListedInbound } from "../archive/inbound.ts";
-import type { InboundSummary } from "../schema/archive.ts";
+import { fullJson, listText } from "../receive/inbound/payload.ts";
 
 const STREAM = "inbound";
 const STATUS = {
@@ -11,8 +11,6 @@ const STATUS = {
   blocked: "Blocked",
   failed: "Failed",
 } as const satisfies Record<InboundStatus, string>;
-
-type Address = InboundSummary["from"];
 
 const full = z.object({ Email: z.string(), Name: z.string(), MailboxHash: z.string() });
 export const listedInbound = z.object({
@@ -83,15 +81,4 @@ export function inboundDetailsJson(message: InboundMessage): z.infer<typeof inbo
     Headers: headers.map(({ name, value }) => ({ Name: name, Value: value })),
     BlockedReason: message.blockedReason,
   };
-}
-
-function fullJson({ email, name, mailboxHash }: Address) {
-  return { Email: email, Name: name, MailboxHash: mailboxHash };
-}
-
-/** As a header has it (RFC 5322 §3.4): `"Joe" <joe@example.com>, c@example.com`. */
-function listText(addresses: Address[]): string {
-  return addresses
-    .map(({ email, name }) => (name ? `"${name.replace(/["\\]/g, "\\$&")}" <${email}>` : email))
-    .join(", ");
 }

@@ -1,6 +1,9 @@
 /** `/messages/inbound` and what hangs below it (§9.2 of the wire contract). */
 import * as z from "zod";
-import { findInbound, type InboundMessage, listInbound, reschedule } from "../archive/inbound.ts";
+import { findServer } from "../accounts/servers.ts";
+import { findInbound, type InboundMessage, listInbound, moveInbound } from "../archive/inbound.ts";
+import type { MailEvent } from "../mail/event.ts";
+import { againEvent } from "../receive/inbound/event.ts";
 import { cursorParameter, formatCursor } from "./cursor.ts";
 import { type Endpoint, serverEndpoint } from "./endpoint.ts";
 import { apiError, type Result } from "./error.ts";
@@ -11,6 +14,12 @@ import { fromArchive, type ReadNeeds } from "./read-needs.ts";
 export interface InboundNeeds extends Pick<ReadNeeds, "archive"> {
   /** A whole object of R2; undefined when it is not there any more. */
   object(key: string): Promise<Uint8Array | undefined>;
+  /** A range of one. */
+  segment(key: string, offset: number, length: number): Promise<Uint8Array | undefined>;
+  directory: D1Database;
+  /** Whoever follows the server's events hears of these: the inbound hook too. */
+  tellEvents(serverId: number, events: MailEvent[]): Promise<void>;
+  now(): number;
 }
 
 const family = "Inbound messages";
@@ -36,7 +45,11 @@ export function inboundEndpoints(needs: InboundNeeds): Endpoint[] {
       },
       async ({ policy, params }) => {
         const message = await messageOf(needs, policy.serverId, params.id);
-        return "error" in message ? message : { ok: inboundDetailsJson(message.ok) };
+        if ("error" in message) return message;
+        const { whole } = message.ok.summary;
+        // Long texts were cut in the row; the payload has them, while it is kept.
+        const begins = whole ? await fromArchive(needs.segment(message.ok.payload, 0, whole)) : undefined;
+        return { ok: { ...inboundDetailsJson(message.ok), ...(begins && wholeTexts(begins)) } };
       },
     ),
     serverEndpoint(
@@ -153,10 +166,31 @@ function againEndpoint(needs: InboundNeeds, { word, from, summary, absent, done 
     },
     async ({ policy: { serverId }, params }) => {
       const id = idOf(params.id);
-      const isBack = id && (await fromArchive(reschedule(needs.archive(serverId), { serverId, id }, from)));
-      return isBack ? { ok: { ErrorCode: 0, Message: `${done}: ${id}.` } } : { error: apiError(701, absent) };
+      if (id === undefined) return { error: apiError(701, absent) };
+      const archive = needs.archive(serverId);
+      // Without a hook nothing waits for it any more.
+      const hook = (await fromArchive(findServer(needs.directory, serverId)))?.inboundHookUrl;
+      const to = hook ? "scheduled" : "processed";
+      const moved = await fromArchive(moveInbound(archive, { serverId, id }, { from, to }));
+      if (!moved) return { error: apiError(701, absent) };
+      try {
+        await needs.tellEvents(serverId, [await againEvent(moved, needs.now())]);
+      } catch (error) {
+        // Nobody heard of it: it stands where it stood, so that the caller can ask again.
+        await moveInbound(archive, { serverId, id }, { from: to, to: from });
+        throw error;
+      }
+      return { ok: { ErrorCode: 0, Message: `${done}: ${id}.` } };
     },
   );
+}
+
+/** Of the payload up to its attachments. */
+function wholeTexts(begins: Uint8Array) {
+  const { TextBody, HtmlBody, StrippedTextReply, Headers } = JSON.parse(
+    `${new TextDecoder().decode(begins)}}`,
+  ) as z.infer<typeof inboundDetails>;
+  return { TextBody, HtmlBody, StrippedTextReply, Headers };
 }
 
 function idOf(text = ""): string | undefined {

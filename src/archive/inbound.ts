@@ -7,6 +7,7 @@ import { drizzle } from "drizzle-orm/d1";
 import { type InboundSummary, inbound } from "../schema/archive.ts";
 
 export type InboundMessage = typeof inbound.$inferSelect;
+export type NewInbound = typeof inbound.$inferInsert & Pick<InboundMessage, "status">;
 export type InboundStatus = InboundMessage["status"];
 
 /** What a list shows: without what may be long. */
@@ -71,18 +72,23 @@ export async function findInbound(
   return drizzle(archive).select().from(inbound).where(one(serverId, id)).get();
 }
 
-/** Puts a message that stands still back in line; false when there is none that stands so. One statement: it is never put in twice. */
-export async function reschedule(
+/** One that is there stays as it is. */
+export async function storeInbound(archive: D1Database, message: NewInbound): Promise<void> {
+  await drizzle(archive).insert(inbound).values(message).onConflictDoNothing();
+}
+
+/** Moves a message from one status to another; undefined when there is none that stands so. One statement: it is never moved twice. */
+export async function moveInbound(
   archive: D1Database,
   { serverId, id }: { serverId: number; id: string },
-  from: "blocked" | "failed",
-): Promise<boolean> {
-  const changed = await drizzle(archive)
+  { from, to }: { from: InboundStatus; to: InboundStatus },
+): Promise<InboundMessage | undefined> {
+  const [moved] = await drizzle(archive)
     .update(inbound)
-    .set({ status: "scheduled" })
+    .set({ status: to })
     .where(and(one(serverId, id), eq(inbound.status, from)))
-    .returning({ id: inbound.id });
-  return changed.length > 0;
+    .returning();
+  return moved;
 }
 
 function condition(serverId: number, filter: InboundFilter): SQL | undefined {

@@ -61,14 +61,14 @@ export async function removeInbound(
   const archive = needs.archive(serverId);
   const { results } = await archive
     .prepare(
-      `SELECT id, raw FROM inbound WHERE server_id = ?1 AND (?2 IS NULL OR from_email = ?2) LIMIT ${INBOUND_A_STEP}`,
+      `SELECT id, raw, payload FROM inbound WHERE server_id = ?1 AND (?2 IS NULL OR from_email = ?2) LIMIT ${INBOUND_A_STEP}`,
     )
     .bind(serverId, fromEmail ?? null)
-    .all<{ id: string; raw: string }>();
+    .all<{ id: string; raw: string; payload: string }>();
   if (results.length === 0) return false;
   await deleteObjects(
     needs.mail,
-    results.map((r) => r.raw),
+    results.flatMap((r) => (r.payload ? [r.raw, r.payload] : [r.raw])),
   );
   await archive
     .prepare("DELETE FROM inbound WHERE server_id = ?1 AND id IN (SELECT value FROM json_each(?2))")

@@ -2,18 +2,29 @@ import { drizzle } from "drizzle-orm/d1";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { inboundEndpoints } from "../../src/api/inbound.ts";
 import type { InboundStatus } from "../../src/archive/inbound.ts";
+import type { MailEvent } from "../../src/mail/event.ts";
 import { inbound } from "../../src/schema/archive.ts";
 import { idAt, NOON } from "../archive/databases.ts";
 import { openSettings, type Settings } from "./settings.ts";
 
 let settings: Settings;
+const told: (MailEvent & { serverId: number })[] = [];
 const objects = new Map<string, Uint8Array>();
 beforeAll(async () => {
   settings = await openSettings(inboundEndpoints, ({ db }) => ({
     archive: () => db.archive,
     object: async (key: string) => objects.get(key),
+    segment: async (key: string, offset: number, length: number) =>
+      objects.get(key)?.subarray(offset, offset + length),
+    directory: db.directory,
+    tellEvents: async (serverId: number, events: MailEvent[]) => {
+      told.push(...events.map((event) => ({ ...event, serverId })));
+    },
   }));
 });
+beforeEach(() =>
+  settings.db.directory.prepare("UPDATE servers SET inbound_hook_url = 'https://app.example/in'").run(),
+);
 beforeEach(() => settings.db.archive.prepare("DELETE FROM inbound").run());
 afterAll(() => settings.dispose());
 

@@ -1,0 +1,53 @@
+/** What an attachment holds, as the pieces of base64 that its payload has: bytes that were decoded, or ranges of the raw message. */
+import type { Run } from "./collapse.ts";
+
+export type Content = { bytes: Uint8Array } | { raw: Uint8Array; run: Run };
+
+/** A multiple of three, so that pieces of base64 can be joined. */
+const PIECE_BYTES = 48 * 1024;
+const CR = 0x0d;
+const LF = 0x0a;
+const PAD = 0x3d;
+
+/** Decoded. */
+export function contentLength(content: Content): number {
+  return "bytes" in content ? content.bytes.length : Math.floor((content.run.characters * 3) / 4);
+}
+
+export function base64Length(content: Content): number {
+  return 4 * Math.ceil(contentLength(content) / 3);
+}
+
+export function* base64Pieces(content: Content): Generator<Uint8Array> {
+  if ("bytes" in content) {
+    for (let at = 0; at < content.bytes.length; at += PIECE_BYTES)
+      yield ascii(btoaBytes(content.bytes.subarray(at, at + PIECE_BYTES)));
+    return;
+  }
+  const { raw, run } = content;
+  // One character more than whole bytes take says nothing, and is left out.
+  const wanted = run.characters - (run.characters % 4 === 1 ? 1 : 0);
+  let taken = 0;
+  for (let at = run.start; at < run.end; at += PIECE_BYTES) {
+    const piece = raw.slice(at, Math.min(run.end, at + PIECE_BYTES));
+    let length = 0;
+    for (const byte of piece)
+      if (byte !== CR && byte !== LF && byte !== PAD && taken < wanted) {
+        piece[length++] = byte;
+        taken++;
+      }
+    yield piece.subarray(0, length);
+  }
+  yield ascii("=".repeat((4 - (wanted % 4)) % 4));
+}
+
+function btoaBytes(bytes: Uint8Array): string {
+  let binary = "";
+  for (let at = 0; at < bytes.length; at += 8192)
+    binary += String.fromCharCode(...bytes.subarray(at, at + 8192));
+  return btoa(binary);
+}
+
+function ascii(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
+}
