@@ -84,7 +84,7 @@ async function fill(serverId: number) {
     await world.mail.put(`raw/${serverId}/${from}`, "mail that came in");
     await world.archive
       .prepare(
-        "INSERT INTO inbound VALUES (?, ?, 1, 'processed', ?, 'x@y.example', '', '', '', NULL, ?, '{}')",
+        "INSERT INTO inbound VALUES (?, ?, 1, 'processed', ?, 'x@y.example', '', '', '', NULL, ?, '{}', '')",
       )
       .bind(serverId, from, from, `raw/${serverId}/${from}`)
       .run();
@@ -119,7 +119,7 @@ async function expectGone(serverId: number, { alone, both, others }: Awaited<Ret
   expect(messages[1]).toMatchObject({
     subject: "",
     segment: undefined,
-    summary: { recipients: [BOB], metadata: {} },
+    summary: { recipients: ["", BOB], metadata: {} },
   });
   expect((await found(serverId, { recipient: ANN })).total).toBe(0);
   expect((await found(serverId, { recipient: BOB })).total).toBe(2);
