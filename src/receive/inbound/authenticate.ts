@@ -120,7 +120,7 @@ function boundedResolver(needs: DnsNeeds) {
     if (!answer.exists) throw failure("ENOTFOUND", name);
     if (answer.data.length === 0) throw failure("ENODATA", name);
     // biome-ignore lint/suspicious/noExplicitAny: the shape follows from the type that was asked for, as in Node.
-    return answer.data.map((data) => valueOf(type, data)) as any[];
+    return answer.data.map((data) => answerOf(type, data)) as any[];
   };
 }
 
@@ -130,7 +130,7 @@ function isRecordType(type: string): type is RecordType {
   return TYPES.includes(type);
 }
 
-function valueOf(type: RecordType, data: string): unknown {
+function answerOf(type: RecordType, data: string): unknown {
   if (type === "TXT") return [joinStrings(data)];
   if (type === "A" || type === "AAAA") return data.trim();
   const [first = "", second = ""] = data.trim().split(/\s+/);
