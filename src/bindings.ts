@@ -12,6 +12,7 @@ import type { ScheduleNeeds, ScheduleObject } from "./accept/schedule.ts";
 import { acceptAny, type ScheduleGateNeeds } from "./accept/schedule-gate.ts";
 import { isScheduledOutbox } from "./accept/schedule-release.ts";
 import { lookUpAddresses } from "./accounts/dns.ts";
+import { hooksOf } from "./accounts/hooks.ts";
 import { loadPolicy, type ServerPolicy } from "./accounts/policy.ts";
 import { PolicyCache } from "./accounts/policy-cache.ts";
 import { type Loan, type LoanRequest, RateLeases } from "./accounts/rate-limit.ts";
@@ -38,6 +39,7 @@ import type { Submission } from "./mail/message.ts";
 import { parseMessageId, parseShardName, type Region, shardName } from "./mail/message-id.ts";
 import { formatReturnPath, returnPathKey } from "./mail/return-path.ts";
 import { regionOf, shardsFor } from "./mail/shards.ts";
+import type { EventsObject, LogNeeds } from "./notify/log.ts";
 import type { EmailRoutingNeeds } from "./receive/email-routing.ts";
 import { isOwnAddress, type OwnAddressNeeds, ownDomains } from "./receive/own-address.ts";
 import { receive } from "./receive/receive.ts";
@@ -54,6 +56,7 @@ export interface Env {
   BULK: DurableObjectNamespace<BulkObject>;
   SCHEDULE: DurableObjectNamespace<ScheduleObject>;
   DESTINATION: DurableObjectNamespace<DestinationObject>;
+  EVENTS: DurableObjectNamespace<EventsObject>;
   SEND_EMAIL: SendEmail;
   MAIL_DOMAIN: string;
   PUBLIC_URL: string;
@@ -132,10 +135,12 @@ export function outboxNeeds(env: Env): OutboxNeeds {
     deleteObjects: (keys) => deleteObjects(env.MAIL, keys),
     randomBytes,
     mailDomain: env.MAIL_DOMAIN,
-    record: async (_serverId, records) => {
+    record: async (serverId, records) => {
       const made = await record({ archive: env.ARCHIVE, directory: env.DIRECTORY, now: Date.now }, records);
+      if (made.length > 0) suppressionsChanged(env, serverId);
       return made.map(({ stream, email }) => ({ stream, email, removed: false }));
     },
+    tellEvents: (serverId, events) => eventsOf(env, serverId).append(events),
     async announce(shard, changes) {
       const others = (await shardNames(env, parseShardName(shard).serverId)).filter((name) => name !== shard);
       await Promise.all(others.map((name) => outboxOf(env, name).changeSuppressions(changes)));
@@ -154,6 +159,27 @@ export function outboxNeeds(env: Env): OutboxNeeds {
     async returnPath(messageId, domain) {
       return formatReturnPath(await pathKeyOf(env), messageId, domain);
     },
+  };
+}
+
+export function eventsOf(env: Env, serverId: number) {
+  return env.EVENTS.get(env.EVENTS.idFromName(String(serverId)));
+}
+
+/** The server's log is to read what changed. It reads that at cron's sweep too, so a call that is lost only costs time. */
+function suppressionsChanged(env: Env, serverId: number): void {
+  const told = eventsOf(env, serverId).followSuppressions();
+  waitUntil(told.catch((error) => log("suppressions not told", { serverId, error: String(error) })));
+}
+
+export function logNeeds(env: Env): LogNeeds {
+  return {
+    now: Date.now,
+    log,
+    hooks: (serverId) => hooksOf(env.DIRECTORY, serverId),
+    // Until hooks are objects there is nobody to wake.
+    wakeHook: async () => undefined,
+    suppressionChanges: (serverId, since, limit) => suppressionChanges(env.DIRECTORY, serverId, since, limit),
   };
 }
 
@@ -343,13 +369,12 @@ export function apiNeeds(env: Env): ApiNeeds {
       return scheduled || outboxOf(env, shardName(serverId, place), place.region).find(messageId);
     },
     object: (key) => objectBytes(env.MAIL, key),
-    // Until there is an event log, whoever waits for these hears nothing.
-    async tellEvents(serverId, events) {
-      log("events without a log", { serverId, ids: events.map((event) => event.id) });
-    },
+    tellEvents: (serverId, events) => eventsOf(env, serverId).append(events),
+    events: (serverId) => eventsOf(env, serverId),
     deleteObjects: (keys) => deleteObjects(env.MAIL, keys),
     segment: (key, offset, length) => objectBytes(env.MAIL, key, { offset, length }),
     async announce(serverId, changes) {
+      suppressionsChanged(env, serverId);
       const shards = await shardNames(env, serverId);
       await Promise.all(shards.map((shard) => outboxOf(env, shard).changeSuppressions(changes)));
     },
@@ -508,13 +533,23 @@ export function eraseNeeds(env: Env): EraseNeeds {
     log,
     outbox: (shard) => outboxOf(env, shard),
     waitingMail: (serverId) => [bulkOf(env, serverId), scheduleOf(env, serverId)],
+    events: (serverId) => eventsOf(env, serverId),
     sendSystemMessage: (message) => systemMessage(env, message),
   };
 }
 
 /** Each Outbox arms its own alarm, and so does what releases bulk and scheduled mail into it; this wakes one whose alarm was lost. */
 export async function sweepAll(env: Env): Promise<void> {
-  for (const shard of await shardNames(env)) {
+  const shards = await shardNames(env);
+  for (const serverId of new Set(shards.map((shard) => parseShardName(shard).serverId))) {
+    try {
+      await eventsOf(env, serverId).sweep();
+    } catch (error) {
+      // As below.
+      log("log not swept", { serverId, error: String(error) });
+    }
+  }
+  for (const shard of shards) {
     try {
       await outboxOf(env, shard).sweep();
       const { serverId, number } = parseShardName(shard);

@@ -12,6 +12,7 @@ import {
   emailRoutingNeeds,
   eraseNeeds,
   log,
+  logNeeds,
   outboxNeeds,
   scheduleNeeds,
   sweepAll,
@@ -20,6 +21,7 @@ import { deliver } from "./deliver/consume.ts";
 import { DestinationObject } from "./deliver/destination.ts";
 import { erase } from "./erase/erase.ts";
 import type { DeliveryJob } from "./mail/job.ts";
+import { EventsObject } from "./notify/log.ts";
 import { receiveRouted } from "./receive/email-routing.ts";
 
 export class Outbox extends OutboxObject {
@@ -43,6 +45,12 @@ export class Schedule extends ScheduleObject {
 export class Destination extends DestinationObject {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env, destinationNeeds(env));
+  }
+}
+
+export class Events extends EventsObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, logNeeds(env));
   }
 }
 

@@ -1,18 +1,28 @@
 /**
- * Takes what was accepted, and what became of it, to R2 and D1, in batches. The two are independent: each message remembers
- * which it has reached, and a pack is deleted when both have all of it and every recipient is final. Running twice
- * changes nothing: a segment's key says which messages it holds, and facts carry versions.
+ * Takes what was accepted, and what became of it, to R2, to D1 and to the event log, in batches. The three are independent: each message
+ * remembers which it has reached, one that is away keeps no other waiting, and a pack is deleted when all have all of it and every
+ * recipient is final. Running twice changes nothing: a segment's key says which messages it holds, facts carry versions, events ids.
  */
+import type { MailEvent } from "../mail/event.ts";
 import type { JobRef } from "../mail/job.ts";
 import type { MessageRecord } from "../mail/record.ts";
 import { FLUSH_EVERY_MS } from "./commit.ts";
 import { awaitsDsn, makeDsns } from "./dsn.ts";
 import type { KnownServer } from "./known-server.ts";
 import type { OutboxNeeds } from "./needs.ts";
-import { isWaiting, messageVersion, type Pack, toRecord } from "./pack.ts";
+import {
+  isTold,
+  isWaiting,
+  type MessageProgress,
+  messageVersion,
+  type Pack,
+  recipientVersions,
+  toRecord,
+} from "./pack.ts";
 import { Segment } from "./segment.ts";
 import type { Found, Shelf } from "./shelf.ts";
 import type { Store } from "./store.ts";
+import { untoldEvents } from "./untold.ts";
 import { within } from "./within.ts";
 
 /** One R2 object, one D1 transaction: a few hundred messages or 8 MB. */
@@ -23,14 +33,19 @@ const MAX_BACK_OFF_MS = 30_000;
 const SIGNED_PER_TURN = 8;
 /** A store that does not answer is a store that is away: an alarm that waits for ever flushes nothing more. */
 const STORE_MS = 30_000;
+/** An object's answer is a matter of milliseconds, and R2 and D1 wait for it here. */
+const TELL_MS = 5_000;
+
+/** What the messages go to, and DSNs, which come out of them. */
+type Target = "DSNs" | "R2" | "D1" | "events";
 
 export class Flush {
   readonly #store: Store;
   readonly #shelf: Shelf;
   readonly #server: KnownServer;
   readonly #needs: OutboxNeeds;
-  #failures = 0;
-  #notBefore = 0;
+  /** Those that failed: how often in a row, and when to try them again. */
+  readonly #away = new Map<Target, { failures: number; until: number }>();
 
   constructor(store: Store, shelf: Shelf, server: KnownServer, needs: OutboxNeeds) {
     this.#store = store;
@@ -44,27 +59,22 @@ export class Flush {
     if (this.#store.isClosed) return undefined;
     let soonest = Number.POSITIVE_INFINITY;
     for (const due of this.#shelf.dirty.values()) soonest = Math.min(soonest, due);
-    return soonest === Number.POSITIVE_INFINITY ? undefined : Math.max(soonest, this.#notBefore);
+    return soonest === Number.POSITIVE_INFINITY ? undefined : soonest;
   }
 
-  /** Takes batches until nothing that is due is left, or one fails: then the alarm comes back, ever more rarely. */
+  /** Takes batches until nothing that is due is left. What a target did not take becomes due again, ever later. */
   async run(): Promise<void> {
     for (;;) {
       const now = this.#needs.now();
       const due = this.due();
       if (due === undefined || due > now) return;
       const ids = this.#batch(now);
-      const isReported = await this.#attempt("DSNs", () => this.#makeDsns(ids));
-      const inR2 = await this.#attempt("R2", () => this.#toR2(ids));
-      const inD1 = await this.#attempt("D1", () => this.#toD1(ids));
+      const telling = this.#attempt("events", TELL_MS, () => this.#toEvents(ids));
+      await this.#attempt("DSNs", STORE_MS, () => this.#makeDsns(ids));
+      await this.#attempt("R2", STORE_MS, () => this.#toR2(ids));
+      await this.#attempt("D1", STORE_MS, () => this.#toD1(ids));
+      await telling;
       this.#finish(ids);
-      if (!isReported || !inR2 || !inD1) {
-        this.#failures++;
-        const backOff = Math.min(FLUSH_EVERY_MS * 2 ** this.#failures, MAX_BACK_OFF_MS);
-        this.#notBefore = this.#needs.now() + backOff * (0.75 + this.#needs.random() / 2);
-        return;
-      }
-      this.#failures = 0;
     }
   }
 
@@ -93,13 +103,48 @@ export class Flush {
     return ids;
   }
 
-  async #attempt(what: string, work: () => Promise<void>): Promise<boolean> {
+  /** Nothing, while the target is taken for away. */
+  async #attempt(target: Target, limitMs: number, work: () => Promise<void>): Promise<void> {
+    const away = this.#away.get(target);
+    if (away && this.#needs.now() < away.until) return;
     try {
-      await within(STORE_MS, work());
-      return true;
+      await within(limitMs, work());
+      this.#away.delete(target);
     } catch (error) {
-      this.#needs.log("flush failed", { shard: this.#server.shard, to: what, error: String(error) });
-      return false;
+      this.#needs.log("flush failed", { shard: this.#server.shard, to: target, error: String(error) });
+      const failures = (away?.failures ?? 0) + 1;
+      const backOff = Math.min(FLUSH_EVERY_MS * 2 ** failures, MAX_BACK_OFF_MS);
+      const until = this.#needs.now() + backOff * (0.75 + this.#needs.random() / 2);
+      this.#away.set(target, { failures, until });
+    }
+  }
+
+  async #toEvents(ids: number[]): Promise<void> {
+    const told = new Map<string, number[]>();
+    const events: MailEvent[] = [];
+    for (const { message, progress } of this.#messages(ids)) {
+      if (isTold(progress)) continue;
+      told.set(message.id, recipientVersions(progress));
+      events.push(...untoldEvents(message, progress));
+    }
+    if (told.size === 0) return;
+    if (events.length > 0) await this.#needs.tellEvents(this.#server.serverId, events);
+    // What happened meanwhile is not told yet: the versions are those from before.
+    this.#mark(ids, (progress, id) => {
+      const versions = told.get(id);
+      if (versions) progress.told = versions.map((v, i) => Math.max(v, progress.told?.[i] ?? 0));
+    });
+  }
+
+  /** What was asked of a store is noted in the packs' present state: they may have changed, or left memory, while it answered. */
+  #mark(ids: number[], note: (progress: MessageProgress, messageId: string) => void): void {
+    for (const id of ids) {
+      const pack = this.#shelf.pack(id);
+      pack?.messages.forEach((message, slot) => {
+        const progress = pack.progress[slot];
+        if (progress) note(progress, message.id);
+      });
+      if (pack) this.#shelf.touch(pack);
     }
   }
 
@@ -159,15 +204,9 @@ export class Flush {
     }
     if (records.length === 0) return;
     const suppressed = await this.#needs.record(this.#server.serverId, records);
-    for (const id of ids) {
-      const pack = this.#shelf.pack(id);
-      pack?.messages.forEach((message, slot) => {
-        const progress = pack.progress[slot];
-        const version = versions.get(message.id);
-        if (progress && version !== undefined) progress.archived = Math.max(progress.archived, version);
-      });
-      if (pack) this.#shelf.touch(pack);
-    }
+    this.#mark(ids, (progress, id) => {
+      progress.archived = Math.max(progress.archived, versions.get(id) ?? 0);
+    });
     if (suppressed.length === 0) return;
     this.#store.changeSuppressions(suppressed);
     await this.#needs.announce(this.#server.shard, suppressed);
@@ -176,20 +215,26 @@ export class Flush {
   /** Forgets packs that are done, saves what is marked of the others (a row each), and takes from the list what is told for now. */
   #finish(ids: number[]): void {
     const done: number[] = [];
+    // What is left is left because of these; without one, because it changed while the stores were written.
+    const again = Math.max(0, ...[...this.#away.values()].map(({ until }) => until));
     for (const id of ids) {
       const pack = this.#shelf.pack(id);
       if (!pack) continue;
       if (this.#isDone(pack)) done.push(id);
       else this.#shelf.saveTouched(id);
-      const isTold = !pack.hasBody && pack.progress.every((p) => p.archived >= messageVersion(p));
-      if (isTold && !this.#owesDsn(pack)) this.#shelf.dirty.delete(id);
+      const isFlushed =
+        !pack.hasBody && pack.progress.every((p) => p.archived >= messageVersion(p) && isTold(p));
+      if (isFlushed && !this.#owesDsn(pack)) this.#shelf.dirty.delete(id);
+      else if (again > 0) this.#shelf.dirty.set(id, again);
     }
     this.#shelf.remove(done);
   }
 
   #isDone(pack: Pack): boolean {
     if (pack.hasBody || this.#owesDsn(pack)) return false;
-    return pack.progress.every((p) => p.archived >= messageVersion(p) && !p.groups.some(isWaiting));
+    return pack.progress.every(
+      (p) => p.archived >= messageVersion(p) && isTold(p) && !p.groups.some(isWaiting),
+    );
   }
 
   #owesDsn(pack: Pack): boolean {

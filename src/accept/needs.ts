@@ -1,6 +1,7 @@
 /** What an Outbox needs of the world around it; src/bindings.ts makes it from the deployment's bindings. */
 import type { ServerPolicy } from "../accounts/policy.ts";
 import type { Accepted } from "../mail/accepted.ts";
+import type { MailEvent } from "../mail/event.ts";
 import type { DeliveryJob } from "../mail/job.ts";
 import type { MessageRecord } from "../mail/record.ts";
 import type { PackedMessage } from "./pack.ts";
@@ -22,6 +23,8 @@ export interface OutboxNeeds {
   deleteObjects(keys: string[]): Promise<void>;
   /** Puts facts into the archive; says whom it suppressed. May run twice with the same records. */
   record(serverId: number, records: MessageRecord[]): Promise<SuppressionChange[]>;
+  /** Puts events into the server's log. May run twice with the same events. */
+  tellEvents(serverId: number, events: MailEvent[]): Promise<void>;
   /** Tells the server's other Outboxes. */
   announce(shard: string, changes: SuppressionChange[]): Promise<void>;
   policy(serverId: number): Promise<ServerPolicy | undefined>;

@@ -77,6 +77,8 @@ export interface MessageProgress {
   notified?: Record<string, string[]>;
   /** The version that the archive has; 0 for none. */
   archived: number;
+  /** What the event log was told of each recipient, group by group: their records' versions and one more. */
+  told?: number[];
 }
 
 export interface Pack {
@@ -136,6 +138,15 @@ export function messageVersion(progress: MessageProgress): number {
   let version = progress.segment ? 2 : 1;
   for (const group of progress.groups) for (const r of group.recipients) version += recordVersion(r);
   return version;
+}
+
+/** As `told` has it when all is told. */
+export function recipientVersions({ groups }: MessageProgress): number[] {
+  return groups.flatMap((group) => group.recipients.map((recipient) => recordVersion(recipient) + 1));
+}
+
+export function isTold(progress: MessageProgress): boolean {
+  return recipientVersions(progress).every((version, i) => (progress.told?.[i] ?? 0) >= version);
 }
 
 /** The message as the archive and the API see it. `why` says what a group waits for that has no next try of its own. */

@@ -4,7 +4,14 @@
  */
 import type { JobRef } from "../mail/job.ts";
 import { Lines } from "./lines.ts";
-import { isWaiting, type MessageProgress, messageVersion, type Pack, type PackedMessage } from "./pack.ts";
+import {
+  isTold,
+  isWaiting,
+  type MessageProgress,
+  messageVersion,
+  type Pack,
+  type PackedMessage,
+} from "./pack.ts";
 import type { Store } from "./store.ts";
 
 /** A message that nobody has attempted yet goes to the archive after this all the same. */
@@ -34,7 +41,7 @@ export class Shelf {
     this.#store = store;
     for (const pack of store.packs()) {
       this.#index(pack, graceUntil);
-      const behind = pack.progress.some((p) => p.archived < messageVersion(p));
+      const behind = pack.progress.some((p) => p.archived < messageVersion(p) || !isTold(p));
       if (behind || pack.hasBody || !pack.progress.some((p) => p.groups.some(isWaiting)))
         this.dirty.set(pack.id, 0);
     }

@@ -14,6 +14,7 @@ import { domainEndpoints } from "./domains.ts";
 import { door } from "./door.ts";
 import { emailEndpoints } from "./email.ts";
 import { type Endpoint, mount } from "./endpoint.ts";
+import { type EventsNeeds, eventEndpoints, eventStreamRoutes } from "./events.ts";
 import { type GatewayNeeds, gatewayRoutes } from "./gateway.ts";
 import { type HealthNeeds, healthRoutes } from "./health.ts";
 import { type InboundNeeds, inboundEndpoints } from "./inbound.ts";
@@ -47,6 +48,7 @@ export type ApiNeeds = TemplatedNeeds &
   SenderNeeds &
   WebhookNeeds &
   DmarcNeeds &
+  EventsNeeds &
   InboundNeeds &
   AuthenticateNeeds &
   GatewayNeeds &
@@ -76,6 +78,7 @@ export function endpoints(needs: ApiNeeds): Endpoint[] {
     ...openEndpoints(needs),
     ...clickEndpoints(needs),
     ...messageEndpoints(needs),
+    ...eventEndpoints(needs),
     ...domainDmarcEndpoints(needs),
     ...domainEndpoints(needs),
     ...senderEndpoints(needs),
@@ -87,6 +90,7 @@ export function apiApp(needs: ApiNeeds) {
   const declared = endpoints(needs);
   return door(needs)
     .route("/", mount(declared, needs))
+    .route("/", eventStreamRoutes(needs))
     .route("/", referenceRoutes(declared, needs.publicUrl))
     .route("/", dmarcRoutes(needs))
     .route("/", confirmRoutes(needs))

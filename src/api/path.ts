@@ -14,6 +14,7 @@ const WORDS = new Map(
   Object.entries({
     email: "batch withtemplate batchwithtemplates bulk scheduled",
     deliverystats: "",
+    events: "stream",
     bounces: "dump tags activate",
     templates: "validate push",
     server: "tokens",

@@ -65,16 +65,22 @@ export const seenSchema = z.object({
 
 export function seenJson({ reader, messageId, stream, at, tag, email }: Open | Click) {
   return {
-    Client: programJson(reader.client),
-    OS: programJson(reader.os),
-    Platform: reader.platform,
-    UserAgent: reader.userAgent,
-    Geo: geoJson(reader.geo),
+    ...readerJson(reader),
     MessageID: messageId,
     MessageStream: stream,
     ReceivedAt: formatTime(at),
     Tag: tag ?? "",
     Recipient: email,
+  };
+}
+
+export function readerJson({ client, os, platform, userAgent, geo }: Reader) {
+  return {
+    Client: programJson(client),
+    OS: programJson(os),
+    Platform: platform,
+    UserAgent: userAgent,
+    Geo: geoJson(geo),
   };
 }
 

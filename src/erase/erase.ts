@@ -61,6 +61,7 @@ async function eraseServer(needs: EraseNeeds, erasure: Erasure, hasTime: () => b
     (await deleteSegments(mail, serverId, hasTime));
   if (!isClear || left.length > 0 || needs.now() < createdAt + KNOWN_MS) return "not yet";
   for (const shard of shards) await needs.outbox(shard).destroy();
+  await needs.events(serverId).destroy();
   await removeServer(directory, serverId);
   await finish(directory, erasure, needs.now());
   return "done";
@@ -81,6 +82,7 @@ async function eraseStream(needs: EraseNeeds, erasure: Erasure, hasTime: () => b
     while (await removeInbound(needs, serverId));
   if (left.length > 0) return "not yet";
   const isClear =
+    (await needs.events(serverId).erase({ what: { kind: "stream", stream }, until })) &&
     (await removeStreamCounts(needs.archive(serverId), { serverId, stream }, hasTime)) &&
     (await removeStreamSettings(directory, { serverId, stream }, hasTime));
   if (!isClear) return "not yet";

@@ -18,6 +18,14 @@ export interface WaitingMail {
   removePerson(email: string): Promise<boolean>;
 }
 
+/** A server's event log. */
+export interface ErasingLog {
+  /** Whether all was looked at; else to be called again. */
+  erase(erase: ToErase): Promise<boolean>;
+  /** Its storage goes. */
+  destroy(): Promise<void>;
+}
+
 export interface EraseNeeds {
   directory: D1Database;
   archive(serverId: number): D1Database;
@@ -26,6 +34,7 @@ export interface EraseNeeds {
   log(event: string, fields: Record<string, unknown>): void;
   outbox(shard: string): ErasingOutbox;
   waitingMail(serverId: number): WaitingMail[];
+  events(serverId: number): ErasingLog;
   /** Throws when the gate for mail did not take it. */
   sendSystemMessage(message: SystemMessage): Promise<unknown>;
 }

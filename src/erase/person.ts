@@ -76,7 +76,10 @@ async function visit(
   do if (!hasTime()) return false;
   while (await removeInbound(needs, serverId, email));
   await removePersonSettings(needs, { serverId, email, shards });
-  return left.length === 0;
+  // Last: what an Outbox still held, it told the log.
+  return (
+    (await needs.events(serverId).erase({ what: { kind: "person", email }, until })) && left.length === 0
+  );
 }
 
 async function nextServer(

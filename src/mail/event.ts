@@ -19,7 +19,7 @@ export const EVENT_TYPES = [
 export type EventType = (typeof EVENT_TYPES)[number];
 
 interface OfMessage {
-  /** The same each time that the fact is told: whoever hears it twice can know it by this. A UUID. */
+  /** The same each time that the fact is told: whoever hears it twice can know it by this. Letters, digits, "-" and "/". */
   id: string;
   /** When it happened, ms since the epoch. */
   at: number;

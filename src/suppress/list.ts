@@ -86,17 +86,23 @@ export async function reactivate(
   return left?.results.length ? "kept" : "absent";
 }
 
-/** What changed at `since` or later, oldest first: the feed that an Outbox follows. `limit` bounds one reading. */
+export interface SuppressionEntry extends Pick<Row, "stream" | "email" | "reason" | "origin" | "changedAt"> {
+  removed: boolean;
+}
+
+/** What changed at `since` or later, oldest first: the feed that Outboxes and the event log follow. `limit` bounds one reading. */
 export async function suppressionChanges(
   directory: D1Database,
   serverId: number,
   since: number,
   limit: number,
-): Promise<{ stream: string; email: string; removed: boolean; changedAt: number }[]> {
+): Promise<SuppressionEntry[]> {
   const rows = await drizzle(directory)
     .select({
       stream: suppressions.stream,
       email: suppressions.email,
+      reason: suppressions.reason,
+      origin: suppressions.origin,
       removedAt: suppressions.removedAt,
       changedAt: suppressions.changedAt,
     })

@@ -45,9 +45,8 @@ function bouncesOf(message: MessageRecord): NewBounce[] {
   return message.recipients
     .filter((r) => r.state === "bounced" || r.state === "expired")
     .map((recipient) => {
-      // What expired never had a final answer; what bounced without a type could not be classified.
-      const type = recipient.bounceType ?? (recipient.state === "expired" ? "Transient" : "Unknown");
-      const details = detailsOf(recipient);
+      const type = bounceTypeName(recipient);
+      const details = bounceDetails(recipient);
       const { email, at: bouncedAt } = recipient;
       const inactive = type === "HardBounce";
       return {
@@ -66,8 +65,13 @@ function bouncesOf(message: MessageRecord): NewBounce[] {
     });
 }
 
-/** "smtp;550 5.1.1 no such user", or why there was no reply. */
-function detailsOf({ attempts, reason }: RecipientRecord): string {
+/** What expired never had a final answer; what bounced without a type could not be classified. */
+export function bounceTypeName({ bounceType, state }: Pick<RecipientRecord, "bounceType" | "state">): string {
+  return bounceType ?? (state === "expired" ? "Transient" : "Unknown");
+}
+
+/** What was said last: "smtp;550 5.1.1 no such user", or why there was no reply. */
+export function bounceDetails({ attempts, reason }: Pick<RecipientRecord, "attempts" | "reason">): string {
   const last = attempts.at(-1);
   if (last?.reply.code) return `smtp;${replyText(last.reply)}`;
   return last?.reason || reason || "";

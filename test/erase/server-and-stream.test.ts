@@ -103,7 +103,7 @@ it("removes a deleted server with all that it has, and then its Outboxes", async
   expect([world.destroyed, await isOver()]).toEqual([[], false]);
   world.now += 3 * 60_000;
   expect(await cutOff(isOver)).toBeGreaterThan(0);
-  expect(new Set(world.destroyed)).toEqual(new Set([`${one}/local/0`]));
+  expect(new Set(world.destroyed)).toEqual(new Set([`${one}/local/0`, `log of ${one}`]));
   expect(await rowsOf(one)).toEqual({});
   expect(await world.count("servers", `id = ${one}`)).toBe(0);
   expect(await world.bytes(segmentOf(one))).toBeUndefined();
@@ -133,6 +133,10 @@ it("purges an archived stream when its time has come, and not before, however it
   await erase({ ...world.needs, mail: undefined as unknown as R2Bucket });
   expect([await world.count("erasures"), await isOver()]).toEqual([1, false]);
   expect(await cutOff(isOver)).toBeGreaterThan(5);
+  expect(world.forgotten).toContainEqual({
+    serverId: one,
+    erase: { what: { kind: "stream", stream: "broadcast" }, until: expect.any(Number) },
+  });
   // Its name is not given again.
   expect(await rowsOf(one, "broadcast")).toEqual({ streams: 1 });
   expect(await unarchiveStream(world.directory, { serverId: one, id: "broadcast" }, world.now)).toBe(

@@ -38,6 +38,8 @@ export class EraseWorld {
   held: string[] = [];
   /** Waiting mail of this many calls is on its way. */
   busy = 0;
+  /** What event logs were told to forget. */
+  readonly forgotten: { serverId: number; erase: ToErase }[] = [];
   /** Writes until it is cut off. */
   writesLeft = Number.POSITIVE_INFINITY;
 
@@ -83,6 +85,15 @@ export class EraseWorld {
         },
         changeSuppressions: async (changes) => {
           this.changes.push(...changes);
+        },
+      }),
+      events: (serverId) => ({
+        erase: async (erase) => {
+          this.forgotten.push({ serverId, erase });
+          return true;
+        },
+        destroy: async () => {
+          this.destroyed.push(`log of ${serverId}`);
         },
       }),
       waitingMail: () => [{ erase: async () => undefined, removePerson: async () => this.busy-- <= 0 }],

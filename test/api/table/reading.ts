@@ -96,6 +96,9 @@ export const reading: Table = {
   "GET /messages/inbound/:id/dump": inbound("processed"),
   "PUT /messages/inbound/:id/bypass": inbound("blocked"),
   "PUT /messages/inbound/:id/retry": inbound("failed"),
+  "GET /events": {
+    query: { after: "0", types: "Delivery,Accepted", messagestream: "outbound" },
+  },
   "GET /deliverystats": {},
   "GET /bounces": {},
   "GET /bounces/tags": {},

@@ -46,7 +46,14 @@ describe("takeInbound", () => {
     );
     const envelope = { reversePath: "ann@far.example", recipients: [{ address: recipient }] };
     const received = {
-      ...{ v: 1, envelope, via: "gateway", remoteAddress: "192.0.2.7", session: "", receivedAt: NOON },
+      ...{
+        v: 1 as const,
+        envelope,
+        via: "gateway" as const,
+        remoteAddress: "192.0.2.7",
+        session: "",
+        receivedAt: NOON,
+      },
     } as const;
     const taken = { key: "received/k", received, raw, recipient };
     await takeInbound(needs, taken);

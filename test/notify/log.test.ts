@@ -1,0 +1,254 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Miniflare } from "miniflare";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { HookRef } from "../../src/accounts/hooks.ts";
+import { bundle } from "../../src/local/workerd.ts";
+import type { LoggedEvent, MailEvent } from "../../src/mail/event.ts";
+import type { SuppressionEntry } from "../../src/suppress/list.ts";
+
+let folder: string;
+let miniflare: Miniflare;
+let changes: SuppressionEntry[];
+let hooks: HookRef[];
+let woken: string[];
+let script: Promise<string> | undefined;
+
+async function start(): Promise<void> {
+  script ??= bundle("test/notify/log-worker.ts");
+  miniflare = new Miniflare({
+    modules: [{ type: "ESModule", path: "worker.js", contents: await script }],
+    compatibilityDate: "2026-08-04",
+    compatibilityFlags: ["nodejs_compat"],
+    defaultPersistRoot: folder,
+    durableObjects: { EVENTS: { className: "Events", useSQLite: true } },
+    durableObjectsPersist: true,
+    serviceBindings: {
+      WORLD: async (request: Request) => {
+        const method = new URL(request.url).pathname.slice(1);
+        const [first, since] = (await request.json()) as [string, number];
+        if (method === "wake") woken.push(first);
+        if (method === "hooks") return Response.json(hooks);
+        if (method === "changes") return Response.json(changes.filter((c) => c.changedAt >= since));
+        return Response.json(null);
+      },
+    },
+  } as unknown as ConstructorParameters<typeof Miniflare>[0]);
+  await miniflare.ready;
+}
+
+async function kill(): Promise<void> {
+  const list = execFileSync("ps", ["-o", "pid=,comm=", "--ppid", String(process.pid)], { encoding: "utf8" });
+  const line = list.split("\n").findLast((l) => l.trim().endsWith("workerd"));
+  process.kill(Number.parseInt(line ?? "", 10), "SIGKILL");
+  await miniflare.dispose().catch(() => undefined);
+  await start();
+}
+
+async function call<T>(method: string, ...args: unknown[]): Promise<T> {
+  const response = await miniflare.dispatchFetch(`http://test/${method}`, {
+    method: "POST",
+    body: JSON.stringify(args),
+  });
+  const reply = (await response.json()) as { ok: T; error?: string };
+  if (reply.error) throw new Error(reply.error);
+  return reply.ok;
+}
+
+interface Read {
+  events: LoggedEvent[];
+  next: number;
+  more: boolean;
+}
+
+const delivery = (n: number, of: Partial<MailEvent> = {}): MailEvent =>
+  ({
+    ...{ id: `m${n}/Delivery/0`, at: 1_000 + n, stream: "outbound", messageId: `m${n}` },
+    ...{ email: `r${n}@x.example`, tag: "", metadata: {}, type: "Delivery", details: "smtp;250 OK" },
+    ...of,
+  }) as MailEvent;
+const many = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => delivery(from + i));
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), "edgepost-log-"));
+  [changes, hooks, woken] = [[], [], []];
+  await start();
+});
+
+afterEach(async () => {
+  await miniflare.dispose().catch(() => undefined);
+  rmSync(folder, { recursive: true, force: true });
+});
+
+describe("the event log", () => {
+  it("keeps what is appended in one row, gives it page by page, and knows what it was told before, after a kill too", async () => {
+    await call("append", many(0, 500));
+    expect(await call("rows")).toBe(1);
+    await call("append", many(250, 750));
+    await kill();
+    await call("append", many(0, 760));
+    const seen: LoggedEvent[] = [];
+    let after = 0;
+    for (let more = true; more; ) {
+      const read: Read = await call("read", { after, limit: 77 });
+      expect(read.events.length).toBeLessThanOrEqual(77);
+      seen.push(...read.events);
+      ({ next: after, more } = read);
+    }
+    expect(seen.map((e) => e.id)).toEqual(many(0, 760).map((e) => e.id));
+    expect(seen.map((e) => e.seq)).toEqual(Array.from({ length: 760 }, (_, i) => i + 1));
+    expect(await call("head")).toBe(760);
+    expect(await call("read", { after: 760, limit: 5 })).toEqual({ events: [], next: 760, more: false });
+    expect(await call<Read>("read", { after: 700, until: 703, limit: 50 })).toMatchObject({
+      next: 703,
+      more: false,
+    });
+  });
+
+  it("gives calls of one turn a row, and half a megabyte another", async () => {
+    await Promise.all(Array.from({ length: 20 }, (_, i) => call("append", [delivery(i)])));
+    expect(await call("head")).toBe(20);
+    expect(await call<number>("rows")).toBeLessThanOrEqual(20);
+    const rows = await call<number>("rows");
+    await call(
+      "append",
+      [1, 2, 3].map((n) => delivery(100 + n, { details: "x".repeat(300_000) } as Partial<MailEvent>)),
+    );
+    expect(await call<number>("rows")).toBe(rows + 3);
+    expect((await call<Read>("read", { after: 20, limit: 10 })).events).toHaveLength(3);
+  });
+
+  it("finds by type, stream, message and recipient, and says how far it looked", async () => {
+    const accepted = {
+      type: "Accepted",
+      from: "a@b.example",
+      subject: "s",
+      recipients: ["r3@x.example"],
+      email: "",
+    };
+    await call("append", [
+      ...many(0, 5),
+      delivery(5, { stream: "news" }),
+      { ...delivery(6), ...accepted, id: "m6/Accepted" },
+    ]);
+    const found = async (of: object) => {
+      const read = await call<Read>("read", { after: 0, limit: 100, ...of });
+      expect(read.next).toBe(7);
+      return read.events.map((e) => e.seq);
+    };
+    expect(await found({ types: ["Accepted"] })).toEqual([7]);
+    expect(await found({ stream: "news" })).toEqual([6]);
+    expect(await found({ messageId: "m2" })).toEqual([3]);
+    expect(await found({ email: "r3@x.example" })).toEqual([4, 7]);
+    expect(await found({ types: ["Open"] })).toEqual([]);
+  });
+
+  it("knows where a time lies, lets go of what is old, and gives no place twice", async () => {
+    await call("append", many(0, 10));
+    await call("age", 50 * 86_400_000);
+    await call("append", many(10, 20));
+    const day = Date.now() - 86_400_000;
+    expect(await call("positionAt", day)).toBe(10);
+    expect(await call("positionAt", Date.now() + 1_000)).toBe(20);
+    expect(await call("positionAt", 0)).toBe(0);
+    await call("sweep");
+    expect((await call<Read>("read", { after: 0, limit: 100 })).events.map((e) => e.seq)[0]).toBe(11);
+    expect(await call("positionAt", day)).toBe(10);
+    await call("age", 50 * 86_400_000);
+    await call("sweep");
+    await kill();
+    await call("append", [delivery(99)]);
+    expect(await call<Read>("read", { after: 0, limit: 10 })).toMatchObject({
+      events: [{ seq: 21 }],
+      next: 21,
+    });
+  });
+
+  it("forgets a person, and a stream, and others keep their places", async () => {
+    await call("append", [...many(0, 6), delivery(6, { stream: "news" })]);
+    const person = { what: { kind: "person", email: "r2@x.example" }, until: 10_000 };
+    expect(await call("erase", person)).toBe(true);
+    expect(await call("erase", { what: { kind: "person", email: "r3@x.example" }, until: 1_000 })).toBe(true);
+    expect(await call("erase", { what: { kind: "stream", stream: "news" }, until: 10_000 })).toBe(true);
+    const left = await call<Read>("read", { after: 0, limit: 100 });
+    expect(left.events.map((e) => e.seq)).toEqual([1, 2, 4, 5, 6]);
+    expect(left.next).toBe(7);
+  });
+
+  it("tells changes of suppressions once, also those that nobody told it of", async () => {
+    const at = Date.now();
+    const entry = {
+      stream: "outbound",
+      email: "x@y.example",
+      reason: "HardBounce",
+      origin: "Recipient",
+    } as const;
+    changes = [{ ...entry, changedAt: at, removed: false }];
+    await call("followSuppressions");
+    await call("followSuppressions");
+    await kill();
+    changes = [
+      { ...entry, changedAt: at + 5, removed: true },
+      { ...entry, email: "z@y.example", changedAt: at - 20_000, removed: false },
+    ];
+    await call("sweep");
+    await call("sweep");
+    const { events } = await call<Read>("read", { after: 0, limit: 100 });
+    const shown = events.map(
+      (e) => e.type === "SubscriptionChange" && [e.email, e.suppressed, e.reason, e.origin],
+    );
+    expect(shown).toEqual([
+      ["x@y.example", true, "HardBounce", "Recipient"],
+      ["x@y.example", false, "", "Customer"],
+      ["z@y.example", true, "HardBounce", "Recipient"],
+    ]);
+  });
+
+  it("wakes the hooks that an event is for, and all of them at cron's sweep", async () => {
+    hooks = [
+      { name: "7/webhook/1", stream: "outbound", types: ["Delivery", "Bounce"] },
+      { name: "7/webhook/2", stream: "news", types: ["Delivery"] },
+      { name: "7/webhook/3", stream: "outbound", types: ["Open"] },
+    ];
+    await call("append", [delivery(1)]);
+    await expect.poll(() => woken).toEqual(["7/webhook/1"]);
+    await call("append", [delivery(1)]);
+    await call("sweep");
+    await expect
+      .poll(() => woken.toSorted())
+      .toEqual(["7/webhook/1", "7/webhook/1", "7/webhook/2", "7/webhook/3"]);
+  });
+
+  it("is followed from a place on: what is there, what comes, and a sign of life when nothing does", async () => {
+    await call("append", many(0, 3));
+    const response = await miniflare.dispatchFetch("http://test/follow", {
+      method: "POST",
+      body: JSON.stringify([{ after: 1, limit: 100, types: ["Delivery"] }, { idleMs: 300 }]),
+    });
+    const reader = (response.body as unknown as ReadableStream<Uint8Array>).getReader();
+    const decoder = new TextDecoder();
+    let text = "";
+    const lines = async (count: number) => {
+      while (text.split("\n").length <= count) {
+        const { value, done } = await reader.read();
+        if (done) throw new Error(`ended after ${text}`);
+        text += decoder.decode(value, { stream: true });
+      }
+      return text
+        .trim()
+        .split("\n")
+        .map((line) => (JSON.parse(line) as Read).events.map((e) => e.seq));
+    };
+    expect((await lines(1))[0]).toEqual([2, 3]);
+    expect((await lines(2))[1]).toEqual([]);
+    await call("append", many(3, 5));
+    await expect
+      .poll(async () => (await lines(text.trim().split("\n").length + 1)).flat())
+      .toEqual([2, 3, 4, 5]);
+    await reader.cancel();
+    await call("append", many(5, 6));
+    expect(await call("head")).toBe(6);
+  });
+});
