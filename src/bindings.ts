@@ -12,7 +12,6 @@ import type { ScheduleNeeds, ScheduleObject } from "./accept/schedule.ts";
 import { acceptAny, type ScheduleGateNeeds } from "./accept/schedule-gate.ts";
 import { isScheduledOutbox } from "./accept/schedule-release.ts";
 import { lookUpAddresses } from "./accounts/dns.ts";
-import { hooksOf } from "./accounts/hooks.ts";
 import { loadPolicy, type ServerPolicy } from "./accounts/policy.ts";
 import { PolicyCache } from "./accounts/policy-cache.ts";
 import { type Loan, type LoanRequest, RateLeases } from "./accounts/rate-limit.ts";
@@ -176,8 +175,8 @@ export function logNeeds(env: Env): LogNeeds {
   return {
     now: Date.now,
     log,
-    hooks: (serverId) => hooksOf(env.DIRECTORY, serverId),
-    // Until hooks are objects there is nobody to wake.
+    // Nobody is told yet: what delivers to hooks (accounts/hooks.ts has who they are) comes with the delivery of webhooks.
+    hooks: async () => [],
     wakeHook: async () => undefined,
     suppressionChanges: (serverId, since, limit) => suppressionChanges(env.DIRECTORY, serverId, since, limit),
   };

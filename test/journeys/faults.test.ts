@@ -1,4 +1,7 @@
-/** D1 refuses every statement, from the first on or later, then R2, under load: accepting and delivering go on, and the archive is complete afterwards. */
+/**
+ * D1 refuses every statement, from the first on or later, then R2, then the event log, under load: accepting and delivering go on, those
+ * that do not refuse have all of it meanwhile, and the others afterwards.
+ */
 import { createTransport } from "nodemailer";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { System, until } from "./system.ts";
@@ -13,7 +16,7 @@ beforeAll(async () => {
 }, 100_000);
 afterAll(() => system.remove());
 
-async function fault(which: "d1" | "r2" | "none"): Promise<void> {
+async function fault(which: "d1" | "r2" | "events" | "none"): Promise<void> {
   await fetch(`${system.local.http}/test/faults?${which}=1`);
 }
 
@@ -42,7 +45,7 @@ describe("a directory that is away before anything is known", () => {
 });
 
 describe("a store that refuses", () => {
-  it.each(["d1", "r2"] as const)(
+  it.each(["d1", "r2", "events"] as const)(
     "%s: nobody notices but the archive, and that only for a while",
     async (which) => {
       const token = `${which}-${Date.now()}`;
@@ -72,6 +75,12 @@ describe("a store that refuses", () => {
       });
       const held = await system.api("GET", `/messages/outbound/${ids.at(-1)}/details`);
       expect(held.status).toBe(200);
+      // The targets do not wait for one another.
+      const isElsewhere = async () =>
+        which === "events"
+          ? (await stored(token)).counts.segments === ids.length + 1
+          : (await told(token)).length === ids.length + 1;
+      await until(`all is where ${which} is not asked`, isElsewhere);
       await fault("none");
 
       await until(
@@ -87,6 +96,9 @@ describe("a store that refuses", () => {
       const dump = await system.api("GET", `/messages/outbound/${ids[0]}/dump`);
       expect(dump.json.Body).toMatch(/^DKIM-Signature:/);
       expect(await system.ledger()).toMatchObject({ waiting: 0, drift: 0 });
+      await until("the log is complete", async () => (await told(token)).length >= ids.length + 1, 90_000);
+      expect(new Set(await told(token)).size).toBe(ids.length + 1);
+      expect(await told(token)).toHaveLength(ids.length + 1);
     },
     240_000,
   );
@@ -96,4 +108,16 @@ describe("a store that refuses", () => {
 async function stored(tag: string): Promise<{ counts: { messages: number; segments: number } }> {
   const response = await fetch(`${system.local.http}/test/archive?tag=${tag}`);
   return (await response.json()) as { counts: { messages: number; segments: number } };
+}
+
+/** Whose delivery the event log has, as often as it has it. */
+async function told(token: string): Promise<string[]> {
+  const recipients: string[] = [];
+  for (let after = "0", more = true; more; ) {
+    const { json } = await system.api("GET", `/events?types=Delivery&count=500&after=${after}`);
+    const page = json as unknown as { Events: { Recipient: string }[]; NextCursor: string; HasMore: boolean };
+    recipients.push(...page.Events.map((event) => event.Recipient).filter((to) => to.startsWith(token)));
+    [after, more] = [page.NextCursor, page.HasMore];
+  }
+  return recipients;
 }

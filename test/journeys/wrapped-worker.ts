@@ -1,10 +1,14 @@
 /**
  * The real Worker with its bindings wrapped, for two kinds of tests: each call is counted as Cloudflare would bill it, and
- * while a test says so, D1 or R2 refuses every call. The counts and the faults are at /test/counts and /test/faults.
+ * while a test says so, D1, R2 or the event log refuses every call. The counts and the faults are at /test/counts and /test/faults.
  */
 
 import type { Env } from "../../src/bindings.ts";
-import worker, { Destination as RealDestination, Outbox as RealOutbox } from "../../src/worker.ts";
+import worker, {
+  Destination as RealDestination,
+  Events as RealEvents,
+  Outbox as RealOutbox,
+} from "../../src/worker.ts";
 
 /** Billed units since the last reset. Everything of the local runtime is in one process, and so is this module. */
 const counts = {
@@ -17,11 +21,11 @@ const counts = {
   r2Gets: 0,
 };
 /** Isolates of one process do not share memory when they are objects' and the entry's; locally they do. */
-const faults = { d1: false, r2: false };
+const faults = { d1: false, r2: false, events: false };
 
 const QUEUE_OPERATIONS = 3;
 
-function refuse(what: "d1" | "r2"): void {
+function refuse(what: keyof typeof faults): void {
   if (faults[what]) throw new Error(`${what} refuses: a fault of the test`);
 }
 
@@ -90,7 +94,7 @@ function r2(bucket: R2Bucket): R2Bucket {
   });
 }
 
-function objects<T extends object>(namespace: T): T {
+function objects<T extends object>(namespace: T, fault?: keyof typeof faults): T {
   const real = namespace as unknown as DurableObjectNamespace;
   return wrap(namespace, {
     get(...args: Parameters<DurableObjectNamespace["get"]>) {
@@ -100,6 +104,7 @@ function objects<T extends object>(namespace: T): T {
           const value: unknown = Reflect.get(of, name);
           if (typeof value !== "function") return value;
           return (...values: unknown[]) => {
+            if (fault) refuse(fault);
             counts.objectRequests++;
             return Reflect.apply(value, of, values);
           };
@@ -127,6 +132,7 @@ function wrapped(env: Env): Env {
     DELIVERIES: queue(env.DELIVERIES as Queue<never>) as Env["DELIVERIES"],
     OUTBOX: objects(env.OUTBOX),
     DESTINATION: objects(env.DESTINATION),
+    EVENTS: objects(env.EVENTS, "events"),
   };
 }
 
@@ -171,6 +177,13 @@ export class Outbox extends RealOutbox {
 
 export { Bulk, Schedule } from "../../src/worker.ts";
 
+export class Events extends RealEvents {
+  constructor(ctx: DurableObjectState, env: Env) {
+    meter(ctx.storage);
+    super(ctx, wrapped(env));
+  }
+}
+
 export class Destination extends RealDestination {
   constructor(ctx: DurableObjectState, env: Env) {
     meter(ctx.storage);
@@ -203,6 +216,7 @@ export default {
     if (pathname === "/test/faults") {
       faults.d1 = searchParams.get("d1") === "1";
       faults.r2 = searchParams.get("r2") === "1";
+      faults.events = searchParams.get("events") === "1";
       return Response.json(faults);
     }
     if (pathname === "/test/archive") return archived(env, searchParams.get("tag"));

@@ -116,8 +116,9 @@ describe("the feed of changes", () => {
     await suppress(db.directory, [row("bounce")], NOON + 1);
     await suppress(db.directory, [row("bounce", { serverId: 2 })], NOON + 3);
     await reactivate(db.directory, 1, "outbound", "b@x.example", NOON + 4);
-    const a = { stream: "outbound", email: EMAIL, removed: false, changedAt: NOON + 1 };
-    const b = { stream: "outbound", email: "b@x.example", removed: true, changedAt: NOON + 4 };
+    const why = { reason: "HardBounce", origin: "Recipient" };
+    const a = { ...why, stream: "outbound", email: EMAIL, removed: false, changedAt: NOON + 1 };
+    const b = { ...why, stream: "outbound", email: "b@x.example", removed: true, changedAt: NOON + 4 };
     expect(await suppressionChanges(db.directory, 1, 0, 10)).toEqual([a, b]);
     expect(await suppressionChanges(db.directory, 1, NOON + 2, 10)).toEqual([b]);
     expect(await suppressionChanges(db.directory, 1, NOON + 4, 10)).toEqual([b]);
