@@ -6,7 +6,7 @@ import { EVENT_TYPES, type EventType, type LoggedEvent } from "../mail/event.ts"
 import type { ReadReply, ReadRequest } from "../notify/log-store.ts";
 import { type AuthenticateNeeds, authenticateServer } from "./authenticate.ts";
 import { type Endpoint, serverEndpoint } from "./endpoint.ts";
-import { apiError, errorResponse, type Result, refused } from "./error.ts";
+import { errorResponse, type Result, refused, Unavailable } from "./error.ts";
 import { eventJson, eventSchema } from "./event-json.ts";
 import { apiPath } from "./path.ts";
 import { countParameter, queryReader, readQuery, textParameter } from "./query.ts";
@@ -20,7 +20,6 @@ export interface EventsNeeds {
 }
 
 const BAD_QUERY = 700;
-const NOT_NOW = apiError(500, "The event log is not there just now. Try again.", 503);
 /** Proxies end connections on which nothing comes for a minute. */
 const HEARTBEAT_MS = 15_000;
 const EVENTS_PER_PIECE = 200;
@@ -65,9 +64,8 @@ export function eventEndpoints(needs: EventsNeeds): Endpoint[] {
         let more = true;
         for (let step = 0; more && events.length < query.count && step < STEPS_PER_PAGE; step++) {
           const read = await fromLog(log.read({ ...asked.ok, after, limit: query.count - events.length }));
-          if ("error" in read) return read;
-          events.push(...read.ok.events);
-          ({ next: after, more } = read.ok);
+          events.push(...read.events);
+          ({ next: after, more } = read);
         }
         const shown = events.map((event) => eventJson(event, serverId));
         return { ok: { Events: shown, NextCursor: String(after), HasMore: more } };
@@ -94,9 +92,8 @@ export function eventStreamRoutes(needs: EventsNeeds & AuthenticateNeeds): Hono 
     const asked = await toRequest(log, { ...query.ok, after }, EVENTS_PER_PIECE);
     if ("error" in asked) return errorResponse(asked.error);
     const body = await fromLog(log.follow(asked.ok, { idleMs: HEARTBEAT_MS }));
-    if ("error" in body) return errorResponse(body.error);
     const headers = { "Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-store" };
-    return new Response(body.ok.pipeThrough(serverSentEvents(serverId)), { headers });
+    return new Response(body.pipeThrough(serverSentEvents(serverId)), { headers });
   });
   return app;
 }
@@ -114,11 +111,10 @@ async function toRequest(
     return refused(BAD_QUERY, `Parameter 'types' must be some of ${EVENT_TYPES.join(", ")}.`);
   if (after !== "now" && !/^\d{1,15}$/.test(after))
     return refused(BAD_QUERY, "Parameter 'after' must be a cursor, or 'now'.");
-  const head = after === "now" ? await fromLog(log.head()) : { ok: Number(after) };
-  if ("error" in head) return head;
+  const place = after === "now" ? await fromLog(log.head()) : Number(after);
   return {
     ok: {
-      ...{ after: head.ok, limit, stream },
+      ...{ after: place, limit, stream },
       types: known as EventType[] | undefined,
       email: recipient?.trim().toLowerCase(),
       messageId: messageid?.toLowerCase(),
@@ -126,12 +122,11 @@ async function toRequest(
   };
 }
 
-async function fromLog<T>(answer: Promise<T>): Promise<Result<T>> {
+async function fromLog<T>(answer: Promise<T>): Promise<T> {
   try {
-    return { ok: await answer };
-  } catch {
-    // The object is moving or starting: whoever asks again finds it.
-    return { error: NOT_NOW };
+    return await answer;
+  } catch (cause) {
+    throw new Unavailable("The event log cannot be read at the moment. Please try again.", { cause });
   }
 }
 

@@ -74,14 +74,30 @@ export class LogStore {
     return this.#last;
   }
 
-  /** Leaves out what is known to stand here. Returns what was new. A row for each half megabyte. */
+  /**
+   * Leaves out what is known to stand here. Returns what was new. A row for each half megabyte; to be called within a transaction, since
+   * all or none of it is to stand here when this fails.
+   */
   append(events: MailEvent[], now: number): LoggedEvent[] {
+    const before = this.#last;
     const fresh: LoggedEvent[] = [];
     for (const event of events) {
       if (this.#known.has(event.id)) continue;
       this.#remember(event.id);
-      fresh.push({ ...event, seq: this.#last + fresh.length + 1 });
+      fresh.push({ ...event, seq: before + fresh.length + 1 });
     }
+    try {
+      this.#write(fresh, now);
+    } catch (error) {
+      // What is not stored is not known: whoever tells it again must not be taken for one who repeats.
+      this.#last = before;
+      for (const { id } of fresh) this.#known.delete(id);
+      throw error;
+    }
+    return fresh;
+  }
+
+  #write(events: LoggedEvent[], now: number): void {
     let pack: string[] = [];
     let size = 0;
     const write = () => {
@@ -92,14 +108,13 @@ export class LogStore {
       pack = [];
       size = 0;
     };
-    for (const { seq: _, ...event } of fresh) {
+    for (const { seq: _, ...event } of events) {
       const text = JSON.stringify(event);
       if (size + text.length > PACK_CHARACTERS) write();
       pack.push(text);
       size += text.length;
     }
     write();
-    return fresh;
   }
 
   read({ after, until = this.#last, limit, ...wanted }: ReadRequest): ReadReply {

@@ -101,7 +101,11 @@ export class EventsObject extends DurableObject {
               controller.enqueue(encoder.encode(`${JSON.stringify({ events, next })}\n`));
               return;
             }
-            if (more) continue;
+            if (more) {
+              // Much that is not wanted: others get their turn between.
+              await scheduler.wait(0);
+              continue;
+            }
             const isNews = await new Promise<boolean>((resolve) => {
               const end = (news: boolean) => {
                 clearTimeout(timer);
