@@ -3,6 +3,7 @@
  * log are numbers that rise by one an event; a pack's key is the place of its first. All of it is synchronous.
  */
 import type { EventType, LoggedEvent, MailEvent } from "../mail/event.ts";
+import { type Forgetting, isOf } from "./forget.ts";
 
 const SCHEMA = `
 CREATE TABLE IF NOT EXISTS packs (
@@ -157,18 +158,19 @@ export class LogStore {
   }
 
   /**
-   * Rewrites up to `packs` packs behind `after` without the events that are meant. Returns where to go on; undefined when there are no
-   * more. A row for each pack that held one.
+   * Rewrites up to `packs` packs behind `after` with what is left of their events. Returns where to go on; undefined when there are no
+   * more. A row for each pack that changes.
    */
-  erase(isMeant: (event: MailEvent) => boolean, after: number, packs: number): number | undefined {
+  erase({ look, left }: Forgetting, after: number, packs: number): number | undefined {
     const found = this.#sql
       .exec<Pack>("SELECT * FROM packs WHERE first > ? ORDER BY first LIMIT ?", after, packs)
       .toArray();
     for (const { first, events: text } of found) {
       const events = eventsIn(text);
-      const left = events.map((event) => (isEvent(event) && isMeant(event) ? GAP : event));
-      if (left.some((event, i) => event !== events[i]))
-        this.#sql.exec("UPDATE packs SET events = ? WHERE first = ?", JSON.stringify(left), first);
+      for (const event of events) if (isEvent(event)) look(event);
+      const kept = events.map((event) => (isEvent(event) ? (left(event) ?? GAP) : event));
+      if (kept.some((event, i) => event !== events[i]))
+        this.#sql.exec("UPDATE packs SET events = ? WHERE first = ?", JSON.stringify(kept), first);
     }
     return found.length < packs ? undefined : found.at(-1)?.first;
   }
@@ -196,10 +198,6 @@ export class LogStore {
       name,
       value,
     );
-  }
-
-  dropMark(name: string): void {
-    this.#sql.exec("DELETE FROM marks WHERE name = ?", name);
   }
 
   #remember(id: string): void {
@@ -235,9 +233,4 @@ function isWanted(
   if (stream !== undefined && event.stream !== stream) return false;
   if (messageId !== undefined && event.messageId !== messageId) return false;
   return email === undefined || isOf(event, email);
-}
-
-/** Whether it speaks of that recipient; acceptance speaks of all. */
-export function isOf(event: MailEvent, email: string): boolean {
-  return event.email === email || (event.type === "Accepted" && event.recipients.includes(email));
 }

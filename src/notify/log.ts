@@ -9,7 +9,8 @@ import type { ToErase } from "../mail/erasure.ts";
 import type { MailEvent } from "../mail/event.ts";
 import { eventId } from "../mail/event-id.ts";
 import type { SuppressionEntry } from "../suppress/list.ts";
-import { isOf, LogStore, type ReadReply, type ReadRequest } from "./log-store.ts";
+import { type Forgetting, forgetting } from "./forget.ts";
+import { LogStore, type ReadReply, type ReadRequest } from "./log-store.ts";
 
 export interface LogNeeds {
   now(): number;
@@ -37,6 +38,8 @@ export class EventsObject extends DurableObject {
   #committing: Promise<void> | undefined;
   #hooks: { refs: HookRef[]; until: number } | undefined;
   #following: Promise<void> | undefined;
+  /** Removals that are under way: how far they have come, and what they have seen. */
+  readonly #erasing = new Map<string, { how: Forgetting; after: number }>();
   /** Who follows the log and has read all of it. */
   readonly #listeners = new Set<() => void>();
 
@@ -163,22 +166,22 @@ export class EventsObject extends DurableObject {
     await this.#wakeHooks(() => true);
   }
 
-  /** Whether all was looked at; else the rest is looked at by the next call. */
-  async erase({ what, until }: ToErase): Promise<boolean> {
-    const isMeant = (event: MailEvent) =>
-      event.at <= until &&
-      (what.kind === "server" ||
-        (what.kind === "stream" ? event.stream === what.stream : isOf(event, what.email)));
-    const mark = `erase ${JSON.stringify({ what, until })}`;
-    let after: number | undefined = this.#store.mark(mark);
-    for (let step = 0; step < STEPS_PER_SWEEP && after !== undefined; step++) {
-      after = this.#store.erase(isMeant, after, PACKS_PER_STEP);
-      if (after !== undefined) this.#store.setMark(mark, after);
+  /** Whether all was looked at; else the rest is looked at by the next call, or all again by one after a restart. */
+  async erase(erase: ToErase): Promise<boolean> {
+    const name = JSON.stringify(erase);
+    const going = this.#erasing.get(name) ?? { how: forgetting(erase), after: 0 };
+    this.#erasing.set(name, going);
+    for (let step = 0; step < STEPS_PER_SWEEP; step++) {
+      const next = this.#store.erase(going.how, going.after, PACKS_PER_STEP);
+      if (next === undefined) {
+        this.#erasing.delete(name);
+        return true;
+      }
+      going.after = next;
       // Others want the object too.
       await scheduler.wait(0);
     }
-    if (after === undefined) this.#store.dropMark(mark);
-    return after === undefined;
+    return false;
   }
 
   /** The server is gone, and all of this with it. */

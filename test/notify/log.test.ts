@@ -181,6 +181,26 @@ describe("the event log", () => {
     expect(left.next).toBe(7);
   });
 
+  it("forgets what a message said that a person got with others, and nothing else of it", async () => {
+    const metadata = { user: "secret" };
+    const both = { from: "a@b.example", subject: "for both", recipients: ["r0@x.example", "r1@x.example"] };
+    await call("append", [
+      { ...delivery(0, { metadata }), type: "Accepted", ...both, email: "", id: "m0/Accepted" },
+      delivery(0, { metadata }),
+      { ...delivery(0, { metadata }), email: "r1@x.example", id: "m0/Delivery/1" },
+      delivery(1, { metadata }),
+    ]);
+    expect(await call("erase", { what: { kind: "person", email: "r0@x.example" }, until: 10_000 })).toBe(
+      true,
+    );
+    const { events } = await call<Read>("read", { after: 0, limit: 100 });
+    expect(events).toMatchObject([
+      { seq: 1, type: "Accepted", subject: "", recipients: ["r1@x.example"], metadata: {} },
+      { seq: 3, email: "r1@x.example", metadata: {} },
+      { seq: 4, email: "r1@x.example", metadata },
+    ]);
+  });
+
   it("tells changes of suppressions once, also those that nobody told it of", async () => {
     const at = Date.now();
     const entry = {
