@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- name…] [--quick] [--rows=1000000]`: starts everything itself, measures floor and product in turn, and prints medians and
+ * `npm run bench [-- name…] [--quick] [--rows=1000000] [--repeats=3]`: starts everything itself, measures floor and product in turn, and prints medians and
  * ratios. Absolute numbers are this machine's; only the ratios travel.
  */
 import { readFileSync, statfsSync } from "node:fs";
@@ -53,8 +53,15 @@ function machine(): string {
 }
 
 const args = process.argv.slice(2);
-const rows = Number(args.find((a) => a.startsWith("--rows="))?.slice("--rows=".length));
-const effort = { ...(args.includes("--quick") ? QUICK : FULL), ...(rows > 0 ? { rows } : {}) };
+const numberOf = (option: string) =>
+  Number(args.find((a) => a.startsWith(`--${option}=`))?.slice(`--${option}=`.length));
+const rows = numberOf("rows");
+const repeats = numberOf("repeats");
+const effort = {
+  ...(args.includes("--quick") ? QUICK : FULL),
+  ...(rows > 0 ? { rows } : {}),
+  ...(repeats > 0 ? { repeats } : {}),
+};
 const names = args.filter((a) => !a.startsWith("--"));
 const unknown = names.filter((n) => !(n in SECTIONS));
 if (unknown.length > 0) {

@@ -69,8 +69,12 @@ const add = (runs: Runs, key: string, one: Figures) => runs.set(key, [...(runs.g
 async function measure(name: PeerName, kind: PeerKind, effort: Effort, runs: Runs): Promise<void> {
   const peer = await kind.start();
   const loader = new SmtpLoader();
-  for (const cell of CELLS.filter(kind.takes))
-    add(runs, `${nameOf(cell)}: ${name}`, await loader.run(peer, cell, effort));
+  for (const cell of CELLS.filter(kind.takes)) {
+    const one = await loader.run(peer, cell, effort);
+    add(runs, `${nameOf(cell)}: ${name}`, one);
+    // The table comes half an hour later: what is measured so far is worth having if the run is cut off.
+    console.error(`${nameOf(cell)}: ${name}: ${Math.round(one.perSecond)}/s`);
+  }
   if (name === "Edgepost") add(runs, STEADY_NAME, await loader.run(peer, STEADY_CELL, STEADY));
   await loader.stop();
   await peer.stop();
