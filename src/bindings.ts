@@ -1,6 +1,6 @@
 /**
- * The only reader of Env: makes, from the deployment's bindings, the few ports that each stage asks for. Nothing here decides
- * anything.
+ * Makes, from the deployment's bindings, the few ports that each stage asks for: with objects.ts and isolate.ts the only reader of Env.
+ * Nothing here decides anything.
  */
 import { waitUntil } from "cloudflare:workers";
 import { type AcceptNeeds, accept, acceptBatch, acceptDrafts, acceptReleased } from "./accept/accept.ts";
@@ -13,13 +13,9 @@ import { acceptAny, type ScheduleGateNeeds } from "./accept/schedule-gate.ts";
 import { isScheduledOutbox } from "./accept/schedule-release.ts";
 import { lookUpAddresses } from "./accounts/dns.ts";
 import { loadPolicy, type ServerPolicy } from "./accounts/policy.ts";
-import { PolicyCache } from "./accounts/policy-cache.ts";
-import { type Loan, type LoanRequest, RateLeases } from "./accounts/rate-limit.ts";
 import { openKeys } from "./accounts/signing-keys.ts";
 import { checkLogin } from "./accounts/smtp-tokens.ts";
 import { type SystemMessage, sendSystemMessage } from "./accounts/system-message.ts";
-import { StoredTemplateCache } from "./accounts/template-cache.ts";
-import { loadTemplate } from "./accounts/templates.ts";
 import { accountOfToken, serverIdOf } from "./accounts/token.ts";
 import type { ApiNeeds } from "./api/app.ts";
 import { sign } from "./compose/sign.ts";
@@ -32,13 +28,33 @@ import { sandboxTransport } from "./deliver/transport/sandbox.ts";
 import { type SmarthostConfig, smarthostTransport } from "./deliver/transport/smarthost.ts";
 import { erase } from "./erase/erase.ts";
 import type { EraseNeeds } from "./erase/needs.ts";
+import {
+  borrow,
+  cloudflareQuota,
+  gatewaysDown,
+  pathKeyOf,
+  policyCache,
+  rateLeases,
+  recentShardNames,
+  templateCache,
+} from "./isolate.ts";
+import { log } from "./log.ts";
 import type { AuthAnswer } from "./mail/ingress.ts";
 import type { DeliveryJob } from "./mail/job.ts";
 import type { Submission } from "./mail/message.ts";
 import { parseMessageId, parseShardName, type Region, shardName } from "./mail/message-id.ts";
-import { formatReturnPath, returnPathKey } from "./mail/return-path.ts";
-import { regionOf, shardsFor } from "./mail/shards.ts";
+import { formatReturnPath } from "./mail/return-path.ts";
+import { regionOf } from "./mail/shards.ts";
 import type { EventsObject, LogNeeds } from "./notify/log.ts";
+import {
+  bulkOf,
+  eventsOf,
+  outboxesPerRegion,
+  outboxOf,
+  scheduleOf,
+  shardNames,
+  shardNamesNear,
+} from "./objects.ts";
 import type { EmailRoutingNeeds } from "./receive/email-routing.ts";
 import { isOwnAddress, type OwnAddressNeeds, ownDomains } from "./receive/own-address.ts";
 import { receive } from "./receive/receive.ts";
@@ -80,18 +96,6 @@ const LOOKS_SOON = 4;
 const KEYS_PER_DELETE = 1_000;
 /** A token that has no limit of its own: what no honest client reaches, and what one Worker can serve. */
 const REQUESTS_PER_MINUTE = 1_200_000;
-/** A request waits so long at most to be counted; then it goes uncounted. */
-const BORROW_MS = 1_000;
-
-export function log(event: string, fields: Record<string, unknown>): void {
-  console.log(JSON.stringify({ event, ...fields }));
-}
-
-/** A region that the platform does not know ("local") gives no hint. */
-export function outboxOf(env: Env, shard: string, region: Region = parseShardName(shard).region) {
-  const options = region === "local" ? {} : { locationHint: region as DurableObjectLocationHint };
-  return env.OUTBOX.get(env.OUTBOX.idFromName(shard), options);
-}
 
 export async function objectBytes(
   bucket: R2Bucket,
@@ -109,13 +113,6 @@ async function deleteObjects(bucket: R2Bucket, keys: string[]): Promise<void> {
 
 function randomBytes(count: number): Uint8Array {
   return crypto.getRandomValues(new Uint8Array(count));
-}
-
-let pathKey: CryptoKey | undefined;
-
-async function pathKeyOf(env: Env): Promise<CryptoKey> {
-  pathKey ??= await returnPathKey(env.EDGEPOST_SECRET);
-  return pathKey;
 }
 
 export function outboxNeeds(env: Env): OutboxNeeds {
@@ -161,10 +158,6 @@ export function outboxNeeds(env: Env): OutboxNeeds {
   };
 }
 
-export function eventsOf(env: Env, serverId: number) {
-  return env.EVENTS.get(env.EVENTS.idFromName(String(serverId)));
-}
-
 /** The server's log is to read what changed. It reads that at cron's sweep too, so a call that is lost only costs time. */
 function suppressionsChanged(env: Env, serverId: number): void {
   const told = eventsOf(env, serverId).followSuppressions();
@@ -191,7 +184,7 @@ export function acceptNeeds(env: Env): AcceptNeeds {
       await env.MAIL.put(key, bytes);
     },
     mailDomain: env.MAIL_DOMAIN,
-    shardsPerRegion: Number(env.OUTBOXES_PER_REGION) || 1,
+    shardsPerRegion: outboxesPerRegion(env),
     log,
   };
 }
@@ -209,10 +202,6 @@ export function bulkNeeds(env: Env): BulkNeeds {
   };
 }
 
-function scheduleOf(env: Env, serverId: number) {
-  return env.SCHEDULE.get(env.SCHEDULE.idFromName(String(serverId)));
-}
-
 export function scheduleNeeds(env: Env): ScheduleNeeds {
   const { now, log, policy } = bulkNeeds(env);
   const gate = acceptNeeds(env);
@@ -220,10 +209,6 @@ export function scheduleNeeds(env: Env): ScheduleNeeds {
     ...{ now, log, policy, mailDomain: env.MAIL_DOMAIN },
     release: (policy, batch) => acceptReleased(policy, batch, gate),
   };
-}
-
-function bulkOf(env: Env, serverId: number) {
-  return env.BULK.get(env.BULK.idFromName(String(serverId)));
 }
 
 /** From the deployment itself. */
@@ -240,89 +225,6 @@ export function systemMessage(env: Env, message: SystemMessage): Promise<"accept
   return sendSystemMessage(needs, message);
 }
 
-let policies: PolicyCache | undefined;
-
-/** Policies as this isolate knows them, from the Outbox nearest to the caller, or the next when that one fails. */
-export function policyCache(env: Env): PolicyCache {
-  policies ??= new PolicyCache(async (serverId, region): Promise<ServerPolicy | undefined> => {
-    let failure: unknown;
-    for (const shard of shardsFor(region, Number(env.OUTBOXES_PER_REGION) || 1)) {
-      const name = shardName(serverId, shard);
-      try {
-        return await outboxOf(env, name, shard.region).policy(name);
-      } catch (error) {
-        log("outbox passed over", { shard: name, error: String(error) });
-        failure = error;
-      }
-    }
-    throw failure;
-  }, Date.now);
-  return policies;
-}
-
-let leases: RateLeases | undefined;
-
-/** From one Outbox of the region, which counts for all Workers there. */
-async function borrow(env: Env, name: string, request: LoanRequest): Promise<Loan> {
-  try {
-    const late = scheduler.wait(BORROW_MS).then(() => Promise.reject(new Error("no answer in time")));
-    return await Promise.race([outboxOf(env, name).lend(request), late]);
-  } catch (error) {
-    log("rate not counted", { shard: name, error: String(error) });
-    throw error;
-  }
-}
-
-let templates: StoredTemplateCache | undefined;
-
-/** Templates as this isolate has compiled them. */
-export function templateCache(env: Env): StoredTemplateCache {
-  templates ??= new StoredTemplateCache({
-    load: (serverId, ref) => loadTemplate(env.DIRECTORY, serverId, ref),
-    now: Date.now,
-    log,
-  });
-  return templates;
-}
-
-/** Every Outbox of a server (of all servers without one) that ever accepted. */
-export async function shardNames(env: Env, serverId?: number): Promise<string[]> {
-  const where = serverId === undefined ? "" : " WHERE server_id = ?";
-  const statement = env.DIRECTORY.prepare(`SELECT name FROM shards${where}`);
-  const { results } = await (serverId === undefined ? statement : statement.bind(serverId)).all<{
-    name: string;
-  }>();
-  return results.map((r) => r.name);
-}
-
-/** Also those near the caller, which may have accepted before the directory heard of them, or while it is away. */
-export async function shardNamesNear(env: Env, serverId: number, region: Region): Promise<string[]> {
-  const names = new Set<string>();
-  for (let number = 0; number <= (Number(env.OUTBOXES_PER_REGION) || 1); number++)
-    names.add(shardName(serverId, { region, number }));
-  try {
-    for (const name of await shardNames(env, serverId)) names.add(name);
-  } catch (error) {
-    log("directory is away", { error: String(error) });
-  }
-  return [...names];
-}
-
-/** A server's first message from another region may be missing for so long in a list that is asked for elsewhere. */
-const SHARDS_MS = 5_000;
-const MAX_REMEMBERED_SERVERS = 1_000;
-const recentShards = new Map<number, { names: string[]; until: number }>();
-
-/** As shardNamesNear has it, not asked for each time: a list of messages would else wait for the directory before it asks anything. */
-async function recentShardNames(env: Env, serverId: number): Promise<string[]> {
-  const known = recentShards.get(serverId);
-  if (known && Date.now() < known.until) return known.names;
-  const names = await shardNamesNear(env, serverId, "local");
-  if (recentShards.size >= MAX_REMEMBERED_SERVERS) recentShards.clear();
-  recentShards.set(serverId, { names, until: Date.now() + SHARDS_MS });
-  return names;
-}
-
 export function regionOfRequest(request: Request): Region {
   return regionOf(request.cf as { continent?: string; longitude?: string } | undefined);
 }
@@ -333,8 +235,7 @@ export function apiNeeds(env: Env): ApiNeeds {
     schedule: (serverId) => scheduleOf(env, serverId),
   };
   const policies = policyCache(env);
-  leases ??= new RateLeases(Date.now);
-  const rates = leases;
+  const rates = rateLeases();
   return {
     now: Date.now,
     newId: () => crypto.randomUUID(),
@@ -474,10 +375,6 @@ export function emailRoutingNeeds(env: Env): EmailRoutingNeeds {
 export function destinationNeeds(_env: Env): DestinationNeeds {
   return { now: Date.now, random: Math.random, log };
 }
-
-/** These live as long as the isolate: what one call of the consumer met, the next need not try. */
-const gatewaysDown = new Map<string, number>();
-const cloudflareQuota = { goneUntil: 0 };
 
 export function deliverNeeds(env: Env, ctx: ExecutionContext): DeliverNeeds {
   const now = Date.now;

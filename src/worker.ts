@@ -11,7 +11,6 @@ import {
   type Env,
   emailRoutingNeeds,
   eraseNeeds,
-  log,
   logNeeds,
   outboxNeeds,
   scheduleNeeds,
@@ -20,6 +19,7 @@ import {
 import { deliver } from "./deliver/consume.ts";
 import { DestinationObject } from "./deliver/destination.ts";
 import { erase } from "./erase/erase.ts";
+import { log } from "./log.ts";
 import type { DeliveryJob } from "./mail/job.ts";
 import { EventsObject } from "./notify/log.ts";
 import { receiveRouted } from "./receive/email-routing.ts";
