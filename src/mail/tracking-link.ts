@@ -1,7 +1,7 @@
 /**
  * Links that people follow from a message: the picture that tells of an open, a click with where it leads, an unsubscribing. All that
  * they say is in them and signed, so nothing is kept for them, they never end, and nobody else can make one or turn one elsewhere.
- * "<48: server, MessageID, MAC><8: the recipient's number, MAC>" in base32, lower case, for it is part of a mail address too.
+ * "<48: server, MessageID, MAC><14: the recipient's number, MAC>" in base32, lower case, for it is part of a mail address too.
  */
 export interface LinkedMessage {
   serverId: number;
@@ -13,10 +13,13 @@ export interface LinkedRecipient extends LinkedMessage {
   index: number;
 }
 
-type Purpose = "open" | "click" | "unsubscribe";
+/** In which text of the message a link stands. */
+export type LinkLocation = "HTML" | "Text";
+
+type Purpose = "open" | `click ${LinkLocation}` | "unsubscribe";
 
 /** Stands for the recipient in a message to several until each copy is sent. "~" and "." are in no token, and this in nobody's prose. */
-export const RECIPIENT_BLANK = "~7ks.qw~";
+export const RECIPIENT_BLANK = "~7ks.qw.m3x2v~";
 
 const ALPHABET = "abcdefghijklmnopqrstuvwxyz234567";
 const SERVER_BYTES = 6;
@@ -24,15 +27,18 @@ const ID_BYTES = 16;
 const MAC_BYTES = 8;
 /** Of the bytes above: 30, which base32 writes without padding. */
 const HEAD_CHARACTERS = 48;
-const FIELD_MAC_CHARACTERS = 6;
-const TOKEN = /^[a-z2-7]{56}$/;
+/** 60 bits: with them an address that unsubscribes has the 64 characters that it may have (RFC 5321 §4.5.3.1.1). */
+const FIELD_MAC_CHARACTERS = 12;
+const TOKEN = /^[a-z2-7]{62}$/;
 const MESSAGE_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 /** Two characters say it. */
 const MAX_INDEX = 1023;
 /** A server's number, six bytes. */
 const MAX_SERVER = 2 ** (8 * SERVER_BYTES) - 1;
-/** Of a link in a path: what browsers and servers commonly take. */
-const MAX_TARGET_CHARACTERS = 16_000;
+/** In base64 and beside the token: what browsers and servers commonly take of a URL, which is 16 KB. */
+const MAX_TARGET_BYTES = 12_000;
+const MAX_WRITTEN_CHARACTERS = 1 + Math.ceil((MAX_TARGET_BYTES * 4) / 3);
+const LETTERS: Record<LinkLocation, string> = { HTML: "h", Text: "t" };
 
 /** The key that signs links, from the deployment's secret. */
 export async function trackingKey(secret: string): Promise<CryptoKey> {
@@ -41,7 +47,7 @@ export async function trackingKey(secret: string): Promise<CryptoKey> {
   return crypto.subtle.importKey("raw", digest, { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
 }
 
-/** The eight characters that name a recipient, in the place of RECIPIENT_BLANK. */
+/** The 14 characters that name a recipient, in the place of RECIPIENT_BLANK. */
 export async function fillRecipient(key: CryptoKey, messageId: string, index: number): Promise<string> {
   if (!Number.isInteger(index) || index < 0 || index > MAX_INDEX)
     throw new Error(`no link names recipient ${index}`);
@@ -55,14 +61,24 @@ export async function openPath(key: CryptoKey, message: LinkedMessage, recipient
   return `/o/${await head(key, "open", message)}${recipient}.gif`;
 }
 
+/** Whether a click can lead there: on the web, and no longer than a link may be. */
+export function isTarget(url: string): boolean {
+  // Three bytes a character at most, so most are not encoded to be measured.
+  const isShort = url.length * 3 <= MAX_TARGET_BYTES || Buffer.byteLength(url, "utf8") <= MAX_TARGET_BYTES;
+  return isShort && /^https?:\/\/[^/?#]/i.test(url) && url.isWellFormed() && URL.canParse(url);
+}
+
+/** "/c/<token>/<h or t, for the text it stands in><target in base64>". Throws when it is no target. */
 export async function clickPath(
   key: CryptoKey,
   message: LinkedMessage,
   recipient: string,
   target: string,
+  location: LinkLocation = "HTML",
 ): Promise<string> {
-  const written = Buffer.from(target, "utf8").toString("base64url");
-  return `/c/${await head(key, "click", message, target)}${recipient}/${written}`;
+  if (!isTarget(target)) throw new Error("no link leads there");
+  const written = LETTERS[location] + Buffer.from(target, "utf8").toString("base64url");
+  return `/c/${await head(key, `click ${location}`, message, target)}${recipient}/${written}`;
 }
 
 export async function unsubscribePath(
@@ -73,7 +89,7 @@ export async function unsubscribePath(
   return `/u/${await head(key, "unsubscribe", message)}${recipient}`;
 }
 
-/** Mail to it unsubscribes: 58 characters of the 64 that RFC 5321 §4.5.3.1.1 allows before the "@". */
+/** Mail to it unsubscribes. */
 export async function unsubscribeAddress(
   key: CryptoKey,
   message: LinkedMessage,
@@ -92,11 +108,14 @@ export async function parseClick(
   key: CryptoKey,
   token: string,
   written: string,
-): Promise<(LinkedRecipient & { target: string }) | undefined> {
-  if (written.length > MAX_TARGET_CHARACTERS) return undefined;
-  const target = Buffer.from(written, "base64url").toString("utf8");
-  const linked = await parse(key, "click", token, target);
-  return linked && { ...linked, target };
+): Promise<(LinkedRecipient & { target: string; location: LinkLocation }) | undefined> {
+  if (written.length > MAX_WRITTEN_CHARACTERS) return undefined;
+  const location = written.startsWith(LETTERS.Text) ? "Text" : "HTML";
+  const target = Buffer.from(written.slice(1), "base64url").toString("utf8");
+  // One way to write it: what is asked for is what was made.
+  if (written !== LETTERS[location] + Buffer.from(target, "utf8").toString("base64url")) return undefined;
+  const linked = await parse(key, `click ${location}`, token, target);
+  return linked && isTarget(target) ? { ...linked, target, location } : undefined;
 }
 
 export function parseUnsubscribe(key: CryptoKey, token: string): Promise<LinkedRecipient | undefined> {
@@ -107,7 +126,7 @@ export async function parseUnsubscribeAddress(
   key: CryptoKey,
   address: string,
 ): Promise<LinkedRecipient | undefined> {
-  const [, token] = /^u-([a-z2-7]{56})@/.exec(address.toLowerCase()) ?? [];
+  const [, token] = /^u-([a-z2-7]{62})@/.exec(address.toLowerCase()) ?? [];
   return token === undefined ? undefined : parse(key, "unsubscribe", token);
 }
 

@@ -4,6 +4,7 @@ import { fillBlanks } from "../../src/compose/fill.ts";
 import {
   clickPath,
   fillRecipient,
+  isTarget,
   openPath,
   parseClick,
   parseOpen,
@@ -37,7 +38,10 @@ describe("links of a message", () => {
     expect(await parseOpen(key, last(await openPath(key, message, field)))).toEqual(whose);
     expect(await parseUnsubscribe(key, last(await unsubscribePath(key, message, field)))).toEqual(whose);
     const [token, written] = clickParts(await clickPath(key, message, field, target));
-    expect(await parseClick(key, token, written)).toEqual({ ...whose, target });
+    expect(await parseClick(key, token, written)).toEqual({ ...whose, target, location: "HTML" });
+    const [inText, same] = clickParts(await clickPath(key, message, field, target, "Text"));
+    expect(await parseClick(key, inText, same)).toEqual({ ...whose, target, location: "Text" });
+    expect(await parseClick(key, token, same)).toBeUndefined();
   });
 
   it("name the first and the last recipient that a link can", async () => {
@@ -66,13 +70,41 @@ describe("links of a message", () => {
     const [token, written] = clickParts(await clickPath(key, message, field, target));
     const evil = Buffer.from("https://evil.example/").toString("base64url");
     for (const changed of [
-      ...changes(written).slice(0, -1),
+      ...changes(written),
       evil,
+      `h${evil}`,
+      `${written}=`,
       "",
       written.slice(0, -2),
       "a".repeat(20_000),
     ])
       expect(await parseClick(key, token, changed), changed).toBeUndefined();
+  });
+
+  it("lead to the web only, and not to what is too long for a link", async () => {
+    const long = (length: number) => `https://example.com/${"ä".repeat((length - 20) / 2)}`;
+    for (const url of [target, long(12_000), "HTTP://a.b", "http://user@[::1]:80/?q=a b"]) {
+      expect(isTarget(url), url).toBe(true);
+      const [token, written] = clickParts(await clickPath(key, message, field, url));
+      expect((await parseClick(key, token, written))?.target).toBe(url);
+    }
+    for (const url of [
+      "",
+      long(12_002),
+      "javascript:alert(1)",
+      "ftp://a.b/",
+      "//a.b/",
+      "/a",
+      "http://",
+      "https:///a",
+      "http:a.b",
+      "https://exa mple.com/",
+      "http://a.b/\ud800",
+      " http://a.b/",
+    ]) {
+      expect(isTarget(url), url).toBe(false);
+      await expect(clickPath(key, message, field, url)).rejects.toThrow();
+    }
   });
 
   it("are of use for their own purpose, message and deployment only", async () => {
@@ -88,7 +120,7 @@ describe("links of a message", () => {
 describe("the address that unsubscribes", () => {
   it("is short enough, and known in any case of its letters", async () => {
     const address = await unsubscribeAddress(key, message, field, "bounces.example.com");
-    expect(address.indexOf("@")).toBe(58);
+    expect(address.indexOf("@")).toBe(64);
     expect(await parseUnsubscribeAddress(key, address)).toEqual({ ...message, index: 49 });
     expect(await parseUnsubscribeAddress(key, address.toUpperCase())).toEqual({ ...message, index: 49 });
   });
@@ -97,7 +129,7 @@ describe("the address that unsubscribes", () => {
     const address = await unsubscribeAddress(key, message, field, "bounces.example.com");
     for (const changed of ["", "u-@bounces.example.com", address.replace("u-", "b-"), `x${address}`])
       expect(await parseUnsubscribeAddress(key, changed), changed).toBeUndefined();
-    for (const changed of changes(address.slice(0, 58)).slice(2))
+    for (const changed of changes(address.slice(0, 64)).slice(2))
       expect(await parseUnsubscribeAddress(key, `${changed}@bounces.example.com`), changed).toBeUndefined();
   });
 });
