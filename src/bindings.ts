@@ -6,7 +6,7 @@ import { waitUntil } from "cloudflare:workers";
 import { type AcceptNeeds, accept, acceptBatch, acceptDrafts, acceptReleased } from "./accept/accept.ts";
 import type { BulkObject } from "./accept/bulk.ts";
 import { type BulkNeeds, isBulkOutbox } from "./accept/bulk-release.ts";
-import type { OutboxNeeds } from "./accept/needs.ts";
+import type { OutboxNeeds, SuppressionChange } from "./accept/needs.ts";
 import type { LedgerReport, OutboxObject } from "./accept/outbox.ts";
 import type { ScheduleNeeds, ScheduleObject } from "./accept/schedule.ts";
 import { acceptAny, type ScheduleGateNeeds } from "./accept/schedule-gate.ts";
@@ -18,6 +18,7 @@ import { checkLogin } from "./accounts/smtp-tokens.ts";
 import { type SystemMessage, sendSystemMessage } from "./accounts/system-message.ts";
 import { accountOfToken, serverIdOf } from "./accounts/token.ts";
 import type { ApiNeeds } from "./api/app.ts";
+import type { TrackingDoorNeeds } from "./api/tracking.ts";
 import { sign } from "./compose/sign.ts";
 import type { DeliverNeeds } from "./deliver/consume.ts";
 import type { DestinationNeeds, DestinationObject } from "./deliver/destination.ts";
@@ -37,6 +38,7 @@ import {
   rateLeases,
   recentShardNames,
   templateCache,
+  trackingKeyOf,
 } from "./isolate.ts";
 import { log } from "./log.ts";
 import type { AuthAnswer } from "./mail/ingress.ts";
@@ -52,6 +54,7 @@ import {
   outboxesPerRegion,
   outboxOf,
   scheduleOf,
+  seenOf,
   shardNames,
   shardNamesNear,
 } from "./objects.ts";
@@ -60,6 +63,9 @@ import { isOwnAddress, type OwnAddressNeeds, ownDomains } from "./receive/own-ad
 import { receive } from "./receive/receive.ts";
 import { suppressionChanges } from "./suppress/list.ts";
 import { record } from "./track/record.ts";
+import { recordSeen } from "./track/record-seen.ts";
+import type { SeenNeeds, SeenObject } from "./track/seen.ts";
+import type { UnsubscribeNeeds } from "./track/unsubscribe.ts";
 
 export interface Env {
   DIRECTORY: D1Database;
@@ -72,6 +78,7 @@ export interface Env {
   SCHEDULE: DurableObjectNamespace<ScheduleObject>;
   DESTINATION: DurableObjectNamespace<DestinationObject>;
   EVENTS: DurableObjectNamespace<EventsObject>;
+  SEEN: DurableObjectNamespace<SeenObject>;
   SEND_EMAIL: SendEmail;
   MAIL_DOMAIN: string;
   PUBLIC_URL: string;
@@ -162,6 +169,51 @@ export function outboxNeeds(env: Env): OutboxNeeds {
 function suppressionsChanged(env: Env, serverId: number): void {
   const told = eventsOf(env, serverId).followSuppressions();
   waitUntil(told.catch((error) => log("suppressions not told", { serverId, error: String(error) })));
+}
+
+async function announce(env: Env, serverId: number, changes: SuppressionChange[]): Promise<void> {
+  suppressionsChanged(env, serverId);
+  const shards = await shardNames(env, serverId);
+  await Promise.all(shards.map((shard) => outboxOf(env, shard).changeSuppressions(changes)));
+}
+
+/** Also for mail that unsubscribes. */
+export function unsubscribeNeeds(env: Env): UnsubscribeNeeds {
+  return {
+    directory: env.DIRECTORY,
+    archive: () => env.ARCHIVE,
+    now: Date.now,
+    log,
+    announce: (serverId, changes) => announce(env, serverId, changes),
+    async heldRecords(serverId, messageIds) {
+      const byShard = new Map<string, string[]>();
+      for (const id of messageIds) {
+        const place = parseMessageId(id);
+        if (!place) continue;
+        const shard = shardName(serverId, place);
+        byShard.set(shard, [...(byShard.get(shard) ?? []), id]);
+      }
+      const found = [...byShard].map(([shard, ids]) => outboxOf(env, shard).records(ids));
+      return (await Promise.all(found)).flat();
+    },
+  };
+}
+
+export function seenNeeds(env: Env): SeenNeeds {
+  return {
+    ...unsubscribeNeeds(env),
+    tellEvents: (serverId, events) => eventsOf(env, serverId).append(events),
+  };
+}
+
+export function trackingDoorNeeds(env: Env): TrackingDoorNeeds {
+  return {
+    ...unsubscribeNeeds(env),
+    key: () => trackingKeyOf(env),
+    see: (serverId, fact) => seenOf(env, serverId).add([fact]),
+    recordNow: (serverId, fact) => recordSeen(seenNeeds(env), serverId, [fact]),
+    waitUntil,
+  };
 }
 
 export function logNeeds(env: Env): LogNeeds {
@@ -273,11 +325,7 @@ export function apiNeeds(env: Env): ApiNeeds {
     events: (serverId) => eventsOf(env, serverId),
     deleteObjects: (keys) => deleteObjects(env.MAIL, keys),
     segment: (key, offset, length) => objectBytes(env.MAIL, key, { offset, length }),
-    async announce(serverId, changes) {
-      suppressionsChanged(env, serverId);
-      const shards = await shardNames(env, serverId);
-      await Promise.all(shards.map((shard) => outboxOf(env, shard).changeSuppressions(changes)));
-    },
+    announce: (serverId, changes) => announce(env, serverId, changes),
     policyChanged: (serverId) => policyChanged(env, serverId),
     async accountChanged(accountId) {
       for (const serverId of await serversOf(env, accountId)) await policyChanged(env, serverId);
@@ -430,6 +478,7 @@ export function eraseNeeds(env: Env): EraseNeeds {
     outbox: (shard) => outboxOf(env, shard),
     waitingMail: (serverId) => [bulkOf(env, serverId), scheduleOf(env, serverId)],
     events: (serverId) => eventsOf(env, serverId),
+    seen: (serverId) => seenOf(env, serverId),
     sendSystemMessage: (message) => systemMessage(env, message),
   };
 }
@@ -439,7 +488,7 @@ export async function sweepAll(env: Env): Promise<void> {
   const shards = await shardNames(env);
   for (const serverId of new Set(shards.map((shard) => parseShardName(shard).serverId))) {
     try {
-      await eventsOf(env, serverId).sweep();
+      await Promise.all([eventsOf(env, serverId).sweep(), seenOf(env, serverId).sweep()]);
     } catch (error) {
       // As below.
       log("log not swept", { serverId, error: String(error) });

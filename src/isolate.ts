@@ -12,6 +12,7 @@ import { log } from "./log.ts";
 import { shardName } from "./mail/message-id.ts";
 import { returnPathKey } from "./mail/return-path.ts";
 import { shardsFor } from "./mail/shards.ts";
+import { trackingKey } from "./mail/tracking-link.ts";
 import { outboxesPerRegion, outboxOf, shardNamesNear } from "./objects.ts";
 
 /** A request waits so long at most to be counted; then it goes uncounted. */
@@ -22,6 +23,13 @@ let pathKey: CryptoKey | undefined;
 export async function pathKeyOf(env: Env): Promise<CryptoKey> {
   pathKey ??= await returnPathKey(env.EDGEPOST_SECRET);
   return pathKey;
+}
+
+let linkKey: CryptoKey | undefined;
+
+export async function trackingKeyOf(env: Env): Promise<CryptoKey> {
+  linkKey ??= await trackingKey(env.EDGEPOST_SECRET);
+  return linkKey;
 }
 
 let policies: PolicyCache | undefined;

@@ -17,6 +17,10 @@ export function eventsOf(env: Env, serverId: number) {
   return env.EVENTS.get(env.EVENTS.idFromName(String(serverId)));
 }
 
+export function seenOf(env: Env, serverId: number) {
+  return env.SEEN.get(env.SEEN.idFromName(String(serverId)));
+}
+
 export function scheduleOf(env: Env, serverId: number) {
   return env.SCHEDULE.get(env.SCHEDULE.idFromName(String(serverId)));
 }

@@ -3,6 +3,7 @@ import { BulkObject } from "./accept/bulk.ts";
 import { OutboxObject } from "./accept/outbox.ts";
 import { ScheduleObject } from "./accept/schedule.ts";
 import { apiApp } from "./api/app.ts";
+import { isTrackingPath, trackingDoor } from "./api/tracking.ts";
 import {
   apiNeeds,
   bulkNeeds,
@@ -14,7 +15,9 @@ import {
   logNeeds,
   outboxNeeds,
   scheduleNeeds,
+  seenNeeds,
   sweepAll,
+  trackingDoorNeeds,
 } from "./bindings.ts";
 import { deliver } from "./deliver/consume.ts";
 import { DestinationObject } from "./deliver/destination.ts";
@@ -23,6 +26,7 @@ import { log } from "./log.ts";
 import type { DeliveryJob } from "./mail/job.ts";
 import { EventsObject } from "./notify/log.ts";
 import { receiveRouted } from "./receive/email-routing.ts";
+import { SeenObject } from "./track/seen.ts";
 
 export class Outbox extends OutboxObject {
   constructor(ctx: DurableObjectState, env: Env) {
@@ -54,10 +58,21 @@ export class Events extends EventsObject {
   }
 }
 
+export class Seen extends SeenObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, seenNeeds(env));
+  }
+}
+
 let app: ReturnType<typeof apiApp> | undefined;
+let links: ReturnType<typeof trackingDoor> | undefined;
 
 export default {
   fetch(request, env, ctx) {
+    if (isTrackingPath(new URL(request.url).pathname)) {
+      links ??= trackingDoor(trackingDoorNeeds(env));
+      return links(request);
+    }
     app ??= apiApp(apiNeeds(env));
     return app.fetch(request, env, ctx);
   },

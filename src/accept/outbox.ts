@@ -171,6 +171,14 @@ export class OutboxObject extends DurableObject implements OutboxPort {
     return raw ? { record, raw } : { record };
   }
 
+  /** Those of the messages that are still here. */
+  async records(messageIds: string[]): Promise<MessageRecord[]> {
+    return messageIds.flatMap((id) => {
+      const found = this.#shelf.find(id);
+      return found ? [this.#record(found)] : [];
+    });
+  }
+
   /** What the archive does not have yet, or has an older version of; newest first. */
   async pending(): Promise<MessageRecord[]> {
     const records: MessageRecord[] = [];

@@ -112,7 +112,12 @@ export interface Seen {
   /** Milliseconds since the epoch. */
   at: number;
   reader: Reader;
+  /** Its place among what is told by one who numbers it (`markCounted`); absent where nobody does. */
+  number?: number;
 }
+
+/** Above all that is counted: what nobody numbers is counted each time that it is told. */
+const UNNUMBERED = Number.MAX_SAFE_INTEGER;
 
 /**
  * `mayBeFirst` is false for what another of the given comes before. A fact of the very time that is stored is the stored one, told
@@ -126,7 +131,8 @@ const seen = (kind: "Open" | "Click", table: string, sameLink: string) =>
     `FROM json_each(?1) AS new JOIN json_each(new.value, '$[4]') AS tag
      LEFT JOIN ${table} AS old ON old.server_id = new.value->>0 AND old.message_id = new.value->>6
        AND old.email = new.value->>5 ${sameLink}
-     WHERE old.at IS NULL OR old.at <> new.value->>7`,
+     WHERE (old.at IS NULL OR old.at <> new.value->>7)
+       AND new.value->>10 > coalesce((SELECT upto FROM seen_marks WHERE server_id = new.value->>0 AND kind = '${kind}'), 0)`,
   );
 const OPENS = seen("Open", "opens", "");
 const CLICKS = seen("Click", "clicks", "AND old.link = new.value->>9");
@@ -150,11 +156,28 @@ export function countClicks(
 }
 
 function seenRow(of: Seen & { mayBeFirst: boolean }, name: string, link: string): unknown[] {
-  const { serverId, at, stream, tag, email, messageId, mayBeFirst } = of;
+  const { serverId, at, stream, tag, email, messageId, mayBeFirst, number = UNNUMBERED } = of;
   return [
     ...[serverId, formatDay(at), stream, name, tagsOf(tag)],
-    ...[email, messageId, at, mayBeFirst ? 1 : 0, link],
+    ...[email, messageId, at, mayBeFirst ? 1 : 0, link, number],
   ];
+}
+
+/** What a server's opens or clicks are numbered up to that are told with this, and so are counted from now on. */
+export interface SeenMark {
+  serverId: number;
+  upto: number;
+}
+
+/** Part of the transaction that counts them: whoever tells the same numbers again adds nothing. */
+export function markCounted(
+  archive: D1Database,
+  kind: "Open" | "Click",
+  { serverId, upto }: SeenMark,
+): D1PreparedStatement {
+  const statement = `INSERT INTO seen_marks (server_id, kind, upto) VALUES (?, ?, ?)
+    ON CONFLICT (server_id, kind) DO UPDATE SET upto = excluded.upto WHERE excluded.upto > upto`;
+  return archive.prepare(statement).bind(serverId, kind, upto);
 }
 
 /** A name's parts are set apart by slashes, and there is none in what we call readers (track/mail-programs.ts). */

@@ -18,6 +18,7 @@ const TABLES = {
   recipients: "server_id, message_id, email",
   counters: "server_id, tag, day, stream, name",
   message_counts: "server_id, stream, hour",
+  seen_marks: "server_id, kind",
 };
 
 /** False when time was up first. */

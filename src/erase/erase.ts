@@ -61,6 +61,7 @@ async function eraseServer(needs: EraseNeeds, erasure: Erasure, hasTime: () => b
     (await deleteSegments(mail, serverId, hasTime));
   if (!isClear || left.length > 0 || needs.now() < createdAt + KNOWN_MS) return "not yet";
   for (const shard of shards) await needs.outbox(shard).destroy();
+  await needs.seen(serverId).destroy();
   await needs.events(serverId).destroy();
   await removeServer(directory, serverId);
   await finish(directory, erasure, needs.now());

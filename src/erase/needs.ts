@@ -35,6 +35,8 @@ export interface EraseNeeds {
   outbox(shard: string): ErasingOutbox;
   waitingMail(serverId: number): WaitingMail[];
   events(serverId: number): ErasingLog;
+  /** What waits to be recorded of its opens and clicks. */
+  seen(serverId: number): { destroy(): Promise<void> };
   /** Throws when the gate for mail did not take it. */
   sendSystemMessage(message: SystemMessage): Promise<unknown>;
 }

@@ -217,7 +217,7 @@ async function toEvent(
     type: "SubscriptionChange",
     suppressed: !removed,
     reason: removed ? "" : reason,
-    // Nobody but the server's owner takes a suppression back.
-    origin: removed ? "Customer" : origin,
+    // An unsubscribing is taken back by who unsubscribed, and all else by the server's owner (suppress/list.ts).
+    origin: removed && !(reason === "ManualSuppression" && origin === "Recipient") ? "Customer" : origin,
   };
 }

@@ -154,6 +154,20 @@ export const clicks = sqliteTable(
   ],
 );
 
+/**
+ * Up to which number a server's opens and clicks are counted: who tells them does so at least once, and one that is no first leaves no
+ * other trace. Writer: archive/count.ts.
+ */
+export const seenMarks = sqliteTable(
+  "seen_marks",
+  {
+    serverId: integer("server_id").notNull(),
+    kind: text({ enum: ["Open", "Click"] }).notNull(),
+    upto: integer().notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.serverId, t.kind] })],
+);
+
 /** What the lists and details of received mail show, beside its columns. */
 export interface InboundSummary {
   from: { email: string; name: string; mailboxHash: string };

@@ -3,7 +3,7 @@
  * Outboxes which page by `changedAt` learn of removals, and so that an old bounce that is told again cannot bring back what
  * a person has since removed.
  */
-import { and, asc, eq, gte } from "drizzle-orm";
+import { and, asc, eq, gte, isNull } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import { suppressions } from "../schema/directory.ts";
 
@@ -84,6 +84,41 @@ export async function reactivate(
   ]);
   if (removed?.results.length) return "removed";
   return left?.results.length ? "kept" : "absent";
+}
+
+/** The recipient takes back their own unsubscribing, which nobody else may, and nothing that is another's. False when there is none. */
+export async function resubscribe(
+  directory: D1Database,
+  { serverId, stream, email }: Suppressed,
+  now: number,
+): Promise<boolean> {
+  const { meta } = await directory
+    .prepare(
+      `UPDATE suppressions SET removed_at = ?4, changed_at = ?4 WHERE server_id = ?1 AND stream = ?2 AND email = ?3
+         AND removed_at IS NULL AND reason = 'ManualSuppression' AND origin = 'Recipient'`,
+    )
+    .bind(serverId, stream, email.toLowerCase(), now)
+    .run();
+  return meta.changes > 0;
+}
+
+/** Why the stream does not mail the address; undefined when it does. */
+export async function findSuppression(
+  directory: D1Database,
+  { serverId, stream, email }: Suppressed,
+): Promise<Pick<Row, "reason" | "origin"> | undefined> {
+  const [row] = await drizzle(directory)
+    .select({ reason: suppressions.reason, origin: suppressions.origin })
+    .from(suppressions)
+    .where(
+      and(
+        eq(suppressions.serverId, serverId),
+        eq(suppressions.stream, stream),
+        eq(suppressions.email, email.toLowerCase()),
+        isNull(suppressions.removedAt),
+      ),
+    );
+  return row;
 }
 
 export interface SuppressionEntry extends Pick<Row, "stream" | "email" | "reason" | "origin" | "changedAt"> {

@@ -1,5 +1,5 @@
 /** The gate for clicks: the first of each recipient on each link is stored, all are counted (first.ts says how). */
-import { countClicks, type Seen } from "../archive/count.ts";
+import { countClicks, markCounted, type Seen, type SeenMark } from "../archive/count.ts";
 import { withRows } from "../archive/rows.ts";
 import { recordFirsts } from "./first.ts";
 
@@ -21,11 +21,16 @@ SELECT given.value->>5 AS position FROM json_each(?1) AS given JOIN clicks
     AND at = given.value->>4`;
 
 /** Says of each, in order, whether it is its recipient's first on the link. */
-export function recordClicks(archive: D1Database, clicks: NewClick[]): Promise<boolean[]> {
+export function recordClicks(
+  archive: D1Database,
+  clicks: NewClick[],
+  numbered?: SeenMark,
+): Promise<boolean[]> {
   return recordFirsts(archive, clicks, {
     key: ({ serverId, messageId, email, link }) => JSON.stringify([serverId, messageId, email, link]),
     count: (facts) => countClicks(archive, facts),
     store: (firsts) => withRows(archive, CLICKS, firsts.map(toRow)),
+    mark: numbered && markCounted(archive, "Click", numbered),
     firsts: FIRSTS,
   });
 }

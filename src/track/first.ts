@@ -1,7 +1,7 @@
 /**
  * What opens and clicks have in common: of each recipient (and link) the first is stored, and all are counted, in one transaction.
  * What is told again, of the very same time, changes nothing if it is the first; later ones leave no row, so each telling of them
- * counts.
+ * counts, unless who tells them numbers them (archive/count.ts).
  */
 import type { Seen } from "../archive/count.ts";
 import { withRows } from "../archive/rows.ts";
@@ -11,6 +11,8 @@ interface Ways<T extends Seen> {
   key(fact: T): string;
   count(facts: (T & { mayBeFirst: boolean })[]): D1PreparedStatement[];
   store(firsts: T[]): D1PreparedStatement[];
+  /** What makes those that are numbered count once. */
+  mark?: D1PreparedStatement;
   /**
    * Of rows of key and time, with their position last, gives `position` for those that are stored. Only what is stored says what
    * was first: also to a caller that died after it was, and tells it again.
@@ -22,7 +24,7 @@ interface Ways<T extends Seen> {
 export async function recordFirsts<T extends Seen>(
   archive: D1Database,
   given: T[],
-  { key, count, store, firsts }: Ways<T>,
+  { key, count, store, mark, firsts }: Ways<T>,
 ): Promise<boolean[]> {
   if (given.length === 0) return [];
   const earliest = new Map<string, T>();
@@ -42,7 +44,8 @@ export async function recordFirsts<T extends Seen>(
     firsts,
     given.map((fact, position) => [...(JSON.parse(key(fact)) as unknown[]), fact.at, position]),
   );
-  const statements = [...count(counted), ...store([...earliest.values()]), ...asked];
+  const marked = mark ? [mark] : [];
+  const statements = [...count(counted), ...store([...earliest.values()]), ...marked, ...asked];
   const results = await archive.batch<{ position: number }>(statements);
   const stored = new Set(results.slice(-asked.length).flatMap((r) => r.results.map((row) => row.position)));
   return given.map((_, position) => stored.has(position));

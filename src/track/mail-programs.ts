@@ -87,6 +87,40 @@ export const MAIL_PROGRAMS: MailProgram[] = [
   },
 ];
 
+/**
+ * Programs that follow links and fetch pictures for somebody: security scanners, previews of chats, crawlers. They are nobody's reading.
+ * Only those are here that say so: most scanners call themselves a browser, which no header tells from a person's.
+ */
+export const SCANNERS: { pattern: RegExp; family: string; company: string }[] = [
+  { pattern: /barracuda/i, family: "Barracuda scanner", company: "Barracuda Networks, Inc." },
+  { pattern: /proofpoint/i, family: "Proofpoint scanner", company: "Proofpoint, Inc." },
+  { pattern: /mimecast/i, family: "Mimecast scanner", company: "Mimecast" },
+  { pattern: /safe-?links|SkypeUriPreview|BingPreview/i, family: "Microsoft scanner", company: MICROSOFT },
+  {
+    pattern:
+      /cloudmark|fireeye|forcepoint|fortiguard|trendmicro|symantec|sophos|trellix|zscaler|urlscan|virustotal/i,
+    family: "Security scanner",
+    company: "unknown",
+  },
+  {
+    pattern:
+      /slack(?:bot|-imgproxy)|facebookexternalhit|facebot|twitterbot|linkedinbot|whatsapp\/|telegrambot|discordbot|redditbot|pinterest(?:bot|\/0)|snap url preview/i,
+    family: "Link preview",
+    company: "unknown",
+  },
+  {
+    pattern: /headlesschrome|phantomjs|puppeteer|playwright|selenium/i,
+    family: "Headless browser",
+    company: "unknown",
+  },
+  {
+    pattern:
+      /googlebot|bingbot|yandexbot|baiduspider|duckduckbot|applebot|ahrefsbot|semrushbot|\bcrawler\b|\bspider\b/i,
+    family: "Crawler",
+    company: "unknown",
+  },
+];
+
 /** By what the library calls them. */
 export const BROWSERS: Record<string, { family: string; company: string }> = {
   Chrome: { family: "Chrome", company: GOOGLE },

@@ -1,5 +1,5 @@
 /** The gate for opens: the first of each recipient is stored, all are counted (first.ts says how). */
-import { countOpens, type Seen } from "../archive/count.ts";
+import { countOpens, markCounted, type Seen, type SeenMark } from "../archive/count.ts";
 import { withRows } from "../archive/rows.ts";
 import { recordFirsts } from "./first.ts";
 
@@ -18,11 +18,12 @@ SELECT given.value->>4 AS position FROM json_each(?1) AS given JOIN opens
   ON server_id = given.value->>0 AND message_id = given.value->>1 AND email = given.value->>2 AND at = given.value->>3`;
 
 /** Says of each, in order, whether it is its recipient's first. */
-export function recordOpens(archive: D1Database, opens: NewOpen[]): Promise<boolean[]> {
+export function recordOpens(archive: D1Database, opens: NewOpen[], numbered?: SeenMark): Promise<boolean[]> {
   return recordFirsts(archive, opens, {
     key: ({ serverId, messageId, email }) => JSON.stringify([serverId, messageId, email]),
     count: (facts) => countOpens(archive, facts),
     store: (firsts) => withRows(archive, OPENS, firsts.map(toRow)),
+    mark: numbered && markCounted(archive, "Open", numbered),
     firsts: FIRSTS,
   });
 }

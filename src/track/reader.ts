@@ -4,7 +4,7 @@
  */
 import Bowser from "bowser";
 import type { Reader } from "../mail/reader.ts";
-import { BROWSERS, MAIL_PROGRAMS, type MailProgram, SYSTEMS } from "./mail-programs.ts";
+import { BROWSERS, MAIL_PROGRAMS, type MailProgram, SCANNERS, SYSTEMS } from "./mail-programs.ts";
 
 /** Longer ones are no program's, and are not worth their place. */
 const MAX_USER_AGENT = 500;
@@ -34,6 +34,17 @@ export function readerOf(
   if (program?.isProxy) {
     const platform = program.platform ?? "Unknown";
     return { client: programOf(program, userAgent), os: UNKNOWN, platform, userAgent, geo: {} };
+  }
+  const scanner = program ? undefined : SCANNERS.find((s) => s.pattern.test(userAgent));
+  if (scanner) {
+    const { family, company } = scanner;
+    return {
+      client: { name: family, company, family },
+      os: UNKNOWN,
+      platform: "Unknown",
+      userAgent,
+      geo: {},
+    };
   }
   const told = Bowser.parse(userAgent);
   const isBrowser = program === undefined;

@@ -103,7 +103,7 @@ it("removes a deleted server with all that it has, and then its Outboxes", async
   expect([world.destroyed, await isOver()]).toEqual([[], false]);
   world.now += 3 * 60_000;
   expect(await cutOff(isOver)).toBeGreaterThan(0);
-  expect(new Set(world.destroyed)).toEqual(new Set([`${one}/local/0`, `log of ${one}`]));
+  expect(new Set(world.destroyed)).toEqual(new Set([`${one}/local/0`, `seen of ${one}`, `log of ${one}`]));
   expect(await rowsOf(one)).toEqual({});
   expect(await world.count("servers", `id = ${one}`)).toBe(0);
   expect(await world.bytes(segmentOf(one))).toBeUndefined();

@@ -96,6 +96,11 @@ export class EraseWorld {
           this.destroyed.push(`log of ${serverId}`);
         },
       }),
+      seen: (serverId) => ({
+        destroy: async () => {
+          this.destroyed.push(`seen of ${serverId}`);
+        },
+      }),
       waitingMail: () => [{ erase: async () => undefined, removePerson: async () => this.busy-- <= 0 }],
       sendSystemMessage: async (message) => this.sent.push(message),
     };

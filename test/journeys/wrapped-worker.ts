@@ -1,6 +1,6 @@
 /**
  * The real Worker with its bindings wrapped, for two kinds of tests: each call is counted as Cloudflare would bill it, and
- * while a test says so, D1, R2 or the event log refuses every call. The counts and the faults are at /test/counts and /test/faults.
+ * while a test says so, D1, R2, the event log or what keeps opens and clicks refuses every call. The counts and the faults are at /test/counts and /test/faults.
  */
 
 import type { Env } from "../../src/bindings.ts";
@@ -8,6 +8,7 @@ import worker, {
   Destination as RealDestination,
   Events as RealEvents,
   Outbox as RealOutbox,
+  Seen as RealSeen,
 } from "../../src/worker.ts";
 
 /** Billed units since the last reset. Everything of the local runtime is in one process, and so is this module. */
@@ -21,7 +22,7 @@ const counts = {
   r2Gets: 0,
 };
 /** Isolates of one process do not share memory when they are objects' and the entry's; locally they do. */
-const faults = { d1: false, r2: false, events: false };
+const faults = { d1: false, r2: false, events: false, seen: false };
 
 const QUEUE_OPERATIONS = 3;
 
@@ -133,6 +134,7 @@ function wrapped(env: Env): Env {
     OUTBOX: objects(env.OUTBOX),
     DESTINATION: objects(env.DESTINATION),
     EVENTS: objects(env.EVENTS, "events"),
+    SEEN: objects(env.SEEN, "seen"),
   };
 }
 
@@ -177,6 +179,13 @@ export class Outbox extends RealOutbox {
 
 export { Bulk, Schedule } from "../../src/worker.ts";
 
+export class Seen extends RealSeen {
+  constructor(ctx: DurableObjectState, env: Env) {
+    meter(ctx.storage);
+    super(ctx, wrapped(env));
+  }
+}
+
 export class Events extends RealEvents {
   constructor(ctx: DurableObjectState, env: Env) {
     meter(ctx.storage);
@@ -217,6 +226,7 @@ export default {
       faults.d1 = searchParams.get("d1") === "1";
       faults.r2 = searchParams.get("r2") === "1";
       faults.events = searchParams.get("events") === "1";
+      faults.seen = searchParams.get("seen") === "1";
       return Response.json(faults);
     }
     if (pathname === "/test/archive") return archived(env, searchParams.get("tag"));

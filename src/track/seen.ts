@@ -1,0 +1,182 @@
+/**
+ * Where opens and clicks of a server's messages are kept until the archive has them, a Durable Object: readers wait for one flush of a disk
+ * near them and for no database, and what came in is recorded once, in the order in which it came, however long the archive was away.
+ */
+import { DurableObject } from "cloudflare:workers";
+import { type RecordSeenNeeds, recordSeen } from "./record-seen.ts";
+import type { SeenFact } from "./seen-fact.ts";
+
+export type SeenNeeds = RecordSeenNeeds;
+
+const SCHEMA = "CREATE TABLE IF NOT EXISTS packs (number INTEGER PRIMARY KEY, facts TEXT NOT NULL)";
+
+/** What comes within this is recorded together. */
+const GATHER_MS = 1_000;
+/** After a failure, doubled each time. */
+const RETRY_MS = 2_000;
+const MAX_RETRY_MS = 120_000;
+/** A row holds 2 MB. */
+const PACK_CHARACTERS = 500_000;
+/** Of one recording: what D1 does in a moment, and what fits into memory many times. */
+const FACTS_AT_ONCE = 500;
+const CHARACTERS_AT_ONCE = 2_000_000;
+/** An alarm may take 15 minutes; another goes on. */
+const RUN_MS = 60_000;
+/** What waits at most while the archive is away: a day of ten a second, about a gigabyte, of which an object holds ten. */
+const MAX_PACKS = 1_000_000;
+/** An alarm comes within moments of its time. */
+const LATE_MS = 5_000;
+
+type Numbered = SeenFact & { number: number };
+
+export class SeenObject extends DurableObject {
+  readonly #needs: SeenNeeds;
+  readonly #sql: SqlStorage;
+  #waiting: SeenFact[] = [];
+  #committing: Promise<void> | undefined;
+  #recording: Promise<void> | undefined;
+  #packs: number;
+  #last: number;
+  #notBefore = 0;
+  #retryMs = RETRY_MS;
+  #alarmAt: number | undefined;
+
+  constructor(ctx: DurableObjectState, env: object, needs: SeenNeeds) {
+    super(ctx, env);
+    this.#needs = needs;
+    this.#sql = ctx.storage.sql;
+    this.#sql.exec(SCHEMA);
+    const here = this.#sql
+      .exec("SELECT count(*) AS packs, coalesce(max(number), 0) AS last FROM packs")
+      .one();
+    this.#packs = Number(here.packs);
+    this.#last = Number(here.last);
+    if (this.#packs > 0)
+      ctx.blockConcurrencyWhile(async () => {
+        this.#alarmAt = (await ctx.storage.getAlarm()) ?? undefined;
+        this.#wakeBy(needs.now() + GATHER_MS);
+      });
+  }
+
+  get #serverId(): number {
+    return Number(this.ctx.id.name);
+  }
+
+  /** Durable when this returns. Calls that come in one turn share a row and a flush of the disk. */
+  add(facts: SeenFact[]): Promise<void> {
+    if (this.#packs >= MAX_PACKS) throw new Error("too much waits for the archive");
+    this.#waiting.push(...facts);
+    this.#committing ??= this.#commitSoon();
+    return this.#committing;
+  }
+
+  async #commitSoon(): Promise<void> {
+    await scheduler.wait(0);
+    this.#committing = undefined;
+    const facts = this.#waiting;
+    this.#waiting = [];
+    const now = this.#needs.now();
+    this.#packs += this.ctx.storage.transactionSync(() => this.#write(facts, now));
+    this.#wakeBy(now + GATHER_MS);
+  }
+
+  /** Returns how many rows. In a transaction, for all or nothing: whoever is refused tells it to somebody else. */
+  #write(facts: SeenFact[], now: number): number {
+    let packs = 0;
+    let pack: string[] = [];
+    let size = 0;
+    const write = () => {
+      if (pack.length === 0) return;
+      // The clock's, so that a number is given once though nothing is left of what had it.
+      this.#last = Math.max(now, this.#last + 1);
+      this.#sql.exec("INSERT INTO packs VALUES (?, ?)", this.#last, `[${pack.join()}]`);
+      packs++;
+      pack = [];
+      size = 0;
+    };
+    for (const fact of facts) {
+      const text = JSON.stringify(fact);
+      if (size + text.length > PACK_CHARACTERS) write();
+      pack.push(text);
+      size += text.length;
+    }
+    write();
+    return packs;
+  }
+
+  /** Cron's call, each minute: wakes one whose alarm was lost. Harmless at any time. */
+  async sweep(): Promise<void> {
+    if (this.#packs === 0) return;
+    this.#wakeBy(this.#needs.now() + GATHER_MS);
+  }
+
+  /** Runs at least once, perhaps twice. */
+  override async alarm(): Promise<void> {
+    this.#alarmAt = undefined;
+    const { now, log } = this.#needs;
+    try {
+      await this.#record();
+      this.#retryMs = RETRY_MS;
+      this.#notBefore = 0;
+    } catch (error) {
+      // A thrown alarm is retried six times and then dropped; ours arms itself again, for ever.
+      log("seen not recorded", { serverId: this.#serverId, error: String(error) });
+      this.#notBefore = now() + this.#retryMs;
+      // One that was set meanwhile, by what came in, is too soon.
+      this.#alarmAt = undefined;
+      this.#wakeBy(this.#notBefore);
+      this.#retryMs = Math.min(this.#retryMs * 2, MAX_RETRY_MS);
+      return;
+    }
+    if (this.#packs > 0) this.#wakeBy(now() + GATHER_MS);
+  }
+
+  /** One at a time: a second run of the same would only meet the first. */
+  #record(): Promise<void> {
+    this.#recording ??= this.#recordAll().finally(() => {
+      this.#recording = undefined;
+    });
+    return this.#recording;
+  }
+
+  async #recordAll(): Promise<void> {
+    const end = this.#needs.now() + RUN_MS;
+    while (this.#needs.now() < end) {
+      const facts = this.#oldest();
+      const upto = facts.at(-1)?.number;
+      if (upto === undefined) return;
+      await recordSeen(this.#needs, this.#serverId, facts);
+      this.#packs -= this.#sql.exec("DELETE FROM packs WHERE number <= ? RETURNING 1", upto).toArray().length;
+    }
+  }
+
+  /** Whole packs. */
+  #oldest(): Numbered[] {
+    const facts: Numbered[] = [];
+    let characters = 0;
+    for (const row of this.#sql.exec<{ number: number; facts: string }>(
+      "SELECT number, facts FROM packs ORDER BY number LIMIT ?",
+      FACTS_AT_ONCE,
+    )) {
+      characters += row.facts.length;
+      for (const fact of JSON.parse(row.facts) as SeenFact[]) facts.push({ ...fact, number: row.number });
+      if (facts.length >= FACTS_AT_ONCE || characters >= CHARACTERS_AT_ONCE) break;
+    }
+    return facts;
+  }
+
+  /** Setting an alarm costs a row, so only an earlier one is set; one that should have come is taken for lost. */
+  #wakeBy(time: number): void {
+    const at = Math.max(time, this.#notBefore);
+    const isAhead = this.#alarmAt !== undefined && this.#alarmAt > this.#needs.now() - LATE_MS;
+    if (isAhead && (this.#alarmAt as number) <= at) return;
+    this.#alarmAt = at;
+    this.ctx.storage.setAlarm(at);
+  }
+
+  /** The server is gone, and all of this with it. */
+  async destroy(): Promise<void> {
+    await this.ctx.storage.deleteAll();
+    this.#packs = 0;
+  }
+}
