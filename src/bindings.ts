@@ -19,6 +19,7 @@ import { type SystemMessage, sendSystemMessage } from "./accounts/system-message
 import { accountOfToken, serverIdOf } from "./accounts/token.ts";
 import type { ApiNeeds } from "./api/app.ts";
 import type { TrackingDoorNeeds } from "./api/tracking.ts";
+import { together } from "./archive/pending.ts";
 import { sign } from "./compose/sign.ts";
 import type { DeliverNeeds } from "./deliver/consume.ts";
 import type { DestinationNeeds, DestinationObject } from "./deliver/destination.ts";
@@ -308,10 +309,12 @@ export function apiNeeds(env: Env): ApiNeeds {
     bulk: (serverId) => bulkOf(env, serverId),
     schedule: (serverId) => scheduleOf(env, serverId),
     region: regionOfRequest,
-    async pending(serverId) {
-      const shards = await recentShardNames(env, serverId);
-      const found = await Promise.all(shards.map((shard) => outboxOf(env, shard).pending()));
-      return found.flat().sort((a, b) => (a.id < b.id ? 1 : -1));
+    async pending(serverId, { filter, page }, request) {
+      const shards = await recentShardNames(env, serverId, regionOfRequest(request));
+      return together(
+        await Promise.all(shards.map((shard) => outboxOf(env, shard).pending(filter, page))),
+        page,
+      );
     },
     async held(serverId, messageId) {
       const place = parseMessageId(messageId);

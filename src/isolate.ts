@@ -9,7 +9,7 @@ import { StoredTemplateCache } from "./accounts/template-cache.ts";
 import { loadTemplate } from "./accounts/templates.ts";
 import type { Env } from "./bindings.ts";
 import { log } from "./log.ts";
-import { shardName } from "./mail/message-id.ts";
+import { type Region, shardName } from "./mail/message-id.ts";
 import { returnPathKey } from "./mail/return-path.ts";
 import { shardsFor } from "./mail/shards.ts";
 import { trackingKey } from "./mail/tracking-link.ts";
@@ -86,15 +86,16 @@ export function templateCache(env: Env): StoredTemplateCache {
 /** A server's first message from another region may be missing for so long in a list that is asked for elsewhere. */
 const SHARDS_MS = 5_000;
 const MAX_REMEMBERED_SERVERS = 1_000;
-const recentShards = new Map<number, { names: string[]; until: number }>();
+const recentShards = new Map<string, { names: string[]; until: number }>();
 
 /** As shardNamesNear has it, not asked for each time: a list of messages would else wait for the directory before it asks anything. */
-export async function recentShardNames(env: Env, serverId: number): Promise<string[]> {
-  const known = recentShards.get(serverId);
+export async function recentShardNames(env: Env, serverId: number, region: Region): Promise<string[]> {
+  const name = `${serverId}/${region}`;
+  const known = recentShards.get(name);
   if (known && Date.now() < known.until) return known.names;
-  const names = await shardNamesNear(env, serverId, "local");
+  const names = await shardNamesNear(env, serverId, region);
   if (recentShards.size >= MAX_REMEMBERED_SERVERS) recentShards.clear();
-  recentShards.set(serverId, { names, until: Date.now() + SHARDS_MS });
+  recentShards.set(name, { names, until: Date.now() + SHARDS_MS });
   return names;
 }
 

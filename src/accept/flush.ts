@@ -47,11 +47,15 @@ export class Flush {
   /** Those that failed: how often in a row, and when to try them again. */
   readonly #away = new Map<Target, { failures: number; until: number }>();
 
+  /** When the archive was last given something; who begins may have done that just before. */
+  archivedAt: number;
+
   constructor(store: Store, shelf: Shelf, server: KnownServer, needs: OutboxNeeds) {
     this.#store = store;
     this.#shelf = shelf;
     this.#server = server;
     this.#needs = needs;
+    this.archivedAt = needs.now();
   }
 
   /** When there is something to take; undefined when nothing is, or the server is deleted. */
@@ -204,6 +208,7 @@ export class Flush {
     }
     if (records.length === 0) return;
     const suppressed = await this.#needs.record(this.#server.serverId, records);
+    this.archivedAt = this.#needs.now();
     this.#mark(ids, (progress, id) => {
       progress.archived = Math.max(progress.archived, versions.get(id) ?? 0);
     });

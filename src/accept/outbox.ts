@@ -7,6 +7,9 @@
 import { DurableObject } from "cloudflare:workers";
 import type { ServerPolicy } from "../accounts/policy.ts";
 import { type Loan, type LoanRequest, RateWindows } from "../accounts/rate-limit.ts";
+import type { MessageFilter } from "../archive/filter.ts";
+import type { MessagePage } from "../archive/page.ts";
+import { type PendingNow, pendingOf, QUIET_MS } from "../archive/pending.ts";
 import type { ToErase } from "../mail/erasure.ts";
 import type { Claim, Hold, JobRef, OutboxPort, Settlement } from "../mail/job.ts";
 import { CLAIM_MS } from "../mail/job.ts";
@@ -179,14 +182,20 @@ export class OutboxObject extends DurableObject implements OutboxPort {
     });
   }
 
-  /** What the archive does not have yet, or has an older version of; newest first. */
-  async pending(): Promise<MessageRecord[]> {
-    const records: MessageRecord[] = [];
-    for (const found of this.#shelf.newestFirst()) {
-      if (records.length >= MAX_PENDING) break;
-      if (found.progress.archived < messageVersion(found.progress)) records.push(this.#record(found));
+  /** What the archive does not have yet, or has an older version of, as a page of a list needs it. */
+  async pending(filter: MessageFilter, page: MessagePage): Promise<PendingNow> {
+    const pending = pendingOf(this.#behind(), filter, page);
+    const isQuiet = pending.ids.length === 0 && this.#needs.now() - this.#flush.archivedAt > QUIET_MS;
+    return { ...pending, isQuiet };
+  }
+
+  *#behind(): Generator<MessageRecord> {
+    let count = 0;
+    for (const found of this.#shelf.dirtyNewestFirst()) {
+      if (found.progress.archived >= messageVersion(found.progress)) continue;
+      if (++count > MAX_PENDING) return;
+      yield this.#record(found);
     }
-    return records;
   }
 
   /** Counts as stored, checked against each other and against who stands in line. */

@@ -85,8 +85,17 @@ export class Shelf {
     return message && progress ? { pack, slot, message, progress } : undefined;
   }
 
-  *newestFirst(): Generator<Found> {
-    for (const id of [...new Set(this.#where.values())].sort((a, b) => b - a)) {
+  newestFirst(): Generator<Found> {
+    return this.#messagesOf(new Set(this.#where.values()));
+  }
+
+  /** Whose pack has something to tell the archive; newest first. */
+  dirtyNewestFirst(): Generator<Found> {
+    return this.#messagesOf(this.dirty.keys());
+  }
+
+  *#messagesOf(ids: Iterable<number>): Generator<Found> {
+    for (const id of [...ids].sort((a, b) => b - a)) {
       const pack = this.pack(id);
       for (let slot = (pack?.messages.length ?? 0) - 1; pack && slot >= 0; slot--) {
         const found = this.at(pack, slot);

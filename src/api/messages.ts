@@ -1,13 +1,13 @@
 /** `GET /messages/outbound` and what hangs below it (§9.1 of the wire contract); the timeline is ours. */
 import * as z from "zod";
 import { isQueued, type MessageFilter } from "../archive/filter.ts";
-import { listMessages } from "../archive/read.ts";
 import { readContent } from "../compose/read-content.ts";
 import { cursorParameter, formatCursor } from "./cursor.ts";
 import { type Endpoint, serverEndpoint } from "./endpoint.ts";
 import { apiError, type Result, refused } from "./error.ts";
 import { eventsJson } from "./message-events.ts";
 import { detailsSchema, messageJson, messageSchema } from "./message-json.ts";
+import { messageLists } from "./message-lists.ts";
 import {
   fromDateParameter,
   pageParameters,
@@ -53,6 +53,7 @@ const LIST_DESCRIPTION = `Newest first. All filters hold together.
 - \`fromdate\` and \`todate\` are inclusive, and Eastern time without a zone.`;
 
 export function messageEndpoints(needs: ReadNeeds): Endpoint[] {
+  const list = messageLists(needs);
   const one = (what: string, summary: string, response: z.ZodType, answer: (held: Held) => unknown) =>
     serverEndpoint(
       {
@@ -78,15 +79,13 @@ export function messageEndpoints(needs: ReadNeeds): Endpoint[] {
         }),
         errors: { [BAD_QUERY]: "A parameter has no value that it can have" },
       },
-      async ({ policy: { serverId }, query, rawQuery }) => {
+      async ({ policy: { serverId }, query, rawQuery, request }) => {
         const filter = messageFilter(query, rawQuery);
         if ("error" in filter) return filter;
         const { count, offset, cursor } = query;
         const after = cursor && { key: cursor[0], id: cursor[1] };
-        // Before the archive is asked, as listMessages wants it.
-        const pending = await fromArchive(needs.pending(serverId));
-        const asked = { filter: filter.ok, page: { count, offset, after }, pending };
-        const found = await fromArchive(listMessages(needs.archive(serverId), serverId, asked));
+        const asked = { filter: filter.ok, page: { count, offset, after } };
+        const found = await fromArchive(list(serverId, asked, request));
         const next = found.next && { NextCursor: formatCursor([found.next.key, found.next.id]) };
         return { ok: { TotalCount: found.total, Messages: found.messages.map(messageJson), ...next } };
       },

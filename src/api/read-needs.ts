@@ -1,6 +1,7 @@
 /** What reading needs of the world, and the questions that its routes ask: whose request, which message, what bytes. */
 import { factsOfMessage, type MessageFacts, NO_FACTS } from "../archive/message-facts.ts";
-import { findMessage } from "../archive/read.ts";
+import type { PendingNow } from "../archive/pending.ts";
+import { findMessage, type ListQuery } from "../archive/read.ts";
 import { parseMessageId } from "../mail/message-id.ts";
 import type { MessageRecord } from "../mail/record.ts";
 import type { AuthenticateNeeds } from "./authenticate.ts";
@@ -9,8 +10,8 @@ import { Unavailable } from "./error.ts";
 export interface ReadNeeds extends Pick<AuthenticateNeeds, "authenticate" | "retryAfter"> {
   archive(serverId: number): D1Database;
   directory: D1Database;
-  /** What Outboxes hold that the archive does not yet have (or has an older version of); newest first. */
-  pending(serverId: number): Promise<MessageRecord[]>;
+  /** What Outboxes hold that the archive does not yet have, or has an older version of. */
+  pending(serverId: number, query: ListQuery, request: Request): Promise<PendingNow>;
   /** One message that an Outbox still holds. */
   held(serverId: number, messageId: string): Promise<Held | undefined>;
   segment(key: string, offset: number, length: number): Promise<Uint8Array | undefined>;
@@ -59,8 +60,8 @@ export async function announce(
 }
 
 /**
- * The message as whoever knows most of it tells it: its Outbox, which knows each change first, or else the archive.
- * Undefined when neither has it; throws `Unavailable` when one is away and the other has it not, since then nobody can tell.
+ * The message as whoever knows most of it tells it: its Outbox, which knows each change first, or else the archive. Both are asked at
+ * once. Undefined when neither has it; throws `Unavailable` when one is away and the other has it not, since then nobody can tell.
  */
 export async function readMessage(
   needs: ReadNeeds,
@@ -69,16 +70,23 @@ export async function readMessage(
 ): Promise<Held | undefined> {
   const id = messageId.toLowerCase();
   if (!parseMessageId(id)) return undefined;
-  const held = await settled(needs.held(serverId, id));
+  const find = () => findMessage(needs.archive(serverId), serverId, id);
+  const [held, archived] = await Promise.all([settled(needs.held(serverId, id)), settled(find())]);
   if (held.value) return held.value;
-  // In this order: an Outbox lets go only of what the archive has.
-  const record = await fromArchive(findMessage(needs.archive(serverId), serverId, id));
+  if (archived.value && isEnded(archived.value)) return { record: archived.value };
+  // An Outbox lets go only of what has ended, and after the archive has that: this was read a moment before, or there is no such message.
+  const record = await fromArchive(find());
   if (record) return { record };
   if (held.error)
     throw new Unavailable("The message cannot be looked up at the moment. Please try again.", {
       cause: held.error,
     });
   return undefined;
+}
+
+/** Nothing more becomes of it in its Outbox. */
+function isEnded({ segment, recipients }: MessageRecord): boolean {
+  return segment !== undefined && recipients.every((r) => r.state !== "waiting");
 }
 
 /** The bytes as they were sent; undefined when nobody has them any more. */

@@ -7,6 +7,7 @@ import { type SQL, sql } from "drizzle-orm";
 import { messageCounts, messages, recipients } from "../schema/archive.ts";
 import { condition, type MessageFilter } from "./filter.ts";
 import { HOUR_MS } from "./index-messages.ts";
+import type { Place } from "./page.ts";
 import { expressions, idPrefixOf, keyRange } from "./search.ts";
 
 /**
@@ -39,17 +40,16 @@ interface Keys {
   high: bigint;
 }
 
-/** `with` what the two below refer to. */
-export function withParts(search: Search): SQL {
+/** What the two below refer to: the parts of their `with`, of which there may be none. */
+export function withParts(search: Search): SQL[] {
   const { serverId, filter, except } = search;
   const { low, high } = keyRange(filter);
   const all = expressions(serverId, filter);
-  const excepted = JSON.stringify(except);
+  const parts: SQL[] = [];
   // Joins are `cross` for their order: from the few to the many.
-  const parts = [
-    sql`excepted(key) as materialized (select ${messages.key} from json_each(${excepted}) as one
-      cross join ${messages} on ${messages.id} = one.value where ${condition(serverId, filter)})`,
-  ];
+  if (except.length > 0)
+    parts.push(sql`excepted(key) as materialized (select ${messages.key} from json_each(${JSON.stringify(except)}) as one
+      cross join ${messages} on ${messages.id} = one.value where ${condition(serverId, filter)})`);
   if (all.length > 1)
     parts.push(
       sql`probe(expression, number) as materialized (select value, (select count(*) from (select 1 from search
@@ -62,21 +62,33 @@ export function withParts(search: Search): SQL {
       sql`untried(key) as materialized (select distinct ${messages.key} from ${recipients} cross join ${messages}
         on ${messages.serverId} = ${recipients.serverId} and ${messages.id} = ${recipients.messageId}
         where ${recipients.serverId} = ${serverId} and ${recipients.version} = 0 and ${condition(serverId, filter)}
-        and ${messages.key} not in (select key from excepted))`,
+        ${except.length > 0 ? sql`and ${messages.key} not in (select key from excepted)` : sql``})`,
     );
-  return sql`with ${sql.join(parts, sql`, `)}`;
+  return parts;
 }
 
-/** The keys found, as a column `key`: a part of a `from`. Newest first when they are limited. */
-export function found(search: Search, limits: { below?: bigint; most?: number } = {}): SQL {
-  const { filter } = search;
+interface Newest {
+  most: number;
+  /** Only what comes after this place. */
+  after?: Place;
+}
+
+/** The keys found, as a column `key`: a part of a `from`. */
+export function found(search: Search, newest?: Newest): SQL {
+  const { serverId, filter } = search;
   const range = keyRange(filter);
-  const { below, most } = limits;
+  const below = newest?.after && BigInt(newest.after.key);
   const keys = below !== undefined && below <= range.high ? { ...range, high: below - 1n } : range;
-  const newest = most === undefined ? sql`` : sql`order by 1 desc limit ${most}`;
+  const column = sql.raw(filter.queued ? "key" : "rowid");
+  // Who was the last of a page, and then was archived, has got an earlier place and is not to come again.
+  const others = newest?.after
+    ? sql`and ${column} not in (select ${messages.key} from ${messages} where ${messages.serverId} = ${serverId}
+        and ${messages.id} = ${newest.after.id})`
+    : sql``;
+  const limited = newest ? sql`${others} order by 1 desc limit ${newest.most}` : sql``;
   return filter.queued
-    ? sql`(select key from untried where key between ${key(keys.low)} and ${key(keys.high)} ${newest})`
-    : sql`(select rowid as key from search where ${indexed(search, keys)} ${newest})`;
+    ? sql`(select key from untried where key between ${key(keys.low)} and ${key(keys.high)} ${limited})`
+    : sql`(select rowid as key from search where ${indexed(search, keys)} ${limited})`;
 }
 
 function indexed({ serverId, filter, except }: Search, { low, high }: Keys): SQL {

@@ -2,34 +2,31 @@
  * Reads messages from the archive, and lists them together with those that it does not have yet. Keys begin with the server
  * and ids sort by time: nothing here can see another server's rows.
  */
-import { and, eq, type SQL, sql } from "drizzle-orm";
+import { and, eq, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import { SQLiteAsyncDialect } from "drizzle-orm/sqlite-core";
 import type { MessageRecord, MessageSummary } from "../mail/record.ts";
 import { messages, recipients } from "../schema/archive.ts";
-import { isQueued, type MessageFilter, matches, QUEUED } from "./filter.ts";
+import { isQueued, type MessageFilter, QUEUED } from "./filter.ts";
 import { found, howMany, type Search, withParts } from "./find.ts";
-import { idPrefixOf, LAST_PLACE, lowestKey } from "./search.ts";
+import { extentOf, type MessagePage, type Place, placeOfPending } from "./page.ts";
+import { NOTHING_PENDING, type Pending } from "./pending.ts";
+import { idPrefixOf } from "./search.ts";
 
-/** Where a page ended: the key of its last message, as text, and its id. */
-export interface Place {
-  key: string;
-  id: string;
-}
-
-export interface Page {
-  count: number;
-  offset: number;
-}
-
-export interface MessagePage extends Page {
-  /** Then `offset` has no meaning. */
-  after?: Place;
+export interface ListQuery {
+  filter: MessageFilter;
+  page: MessagePage;
 }
 
 /** What a list shows of a message. */
 export interface ListedMessage extends Omit<MessageRecord, "recipients"> {
   queued: boolean;
+}
+
+export interface ListedMessages {
+  total: number;
+  messages: ListedMessage[];
+  next?: Place;
 }
 
 /** As SQLite gives a row of a query that is not drizzle's own; what is not archived has only its place and its id. */
@@ -58,72 +55,68 @@ const dialect = new SQLiteAsyncDialect();
 export async function listMessages(
   archive: D1Database,
   serverId: number,
-  query: { filter: MessageFilter; page: MessagePage; pending: MessageRecord[] },
-): Promise<{ total: number; messages: ListedMessage[]; next?: Place }> {
-  const { filter, page } = query;
-  const pending = new Map(query.pending.map((record) => [record.id, record]));
-  const matching = [...pending.values()].filter((record) => matches(record, filter));
-  const places = matching.map((r): Place => ({ key: keyOfPending(r.id), id: r.id }));
-  const except = [...pending.keys()];
-  const [rows, total] = await readPage(archive, { serverId, filter, except }, page, places);
+  query: ListQuery & { pending?: Pending },
+): Promise<ListedMessages> {
+  const { filter, page, pending = NOTHING_PENDING } = query;
+  const search: Search = { serverId, filter, except: pending.ids };
+  const [total, rows] = await readPage(archive, search, page, pending.records);
 
+  const records = new Map(pending.records.map((record) => [record.id, record]));
   const listed = rows.slice(0, page.count).flatMap((row): ListedMessage[] => {
-    const record = row.pending === null ? undefined : pending.get(row.pending);
+    const record = row.pending === null ? undefined : records.get(row.pending);
     if (record) return [{ ...record, queued: isQueued(record) }];
     // The index may be a moment ahead of a message that is being removed.
     return row.id === null ? [] : [fromRow(serverId, { ...row, id: row.id })];
   });
   const last = rows.length > page.count ? rows[page.count - 1] : undefined;
   const next = last && { key: last.key, id: last.pending ?? last.id ?? "" };
-  return { total: matching.length + total, messages: listed, next };
+  return { total: pending.matching + total, messages: listed, next };
 }
 
-/** After all that could be archived beside it. */
-function keyOfPending(id: string): string {
-  return (lowestKey(id) | LAST_PLACE).toString();
-}
-
+/**
+ * In one statement, so that both see the same: how many the archive has of what is asked for, and the page's rows. `hits` are what the page
+ * may need of the archive; when that is all there is, it is the count too.
+ */
 async function readPage(
   archive: D1Database,
   search: Search,
-  { count, offset, after }: MessagePage,
-  places: Place[],
-): Promise<[ListedRow[], number]> {
-  const below = after && BigInt(after.key);
-  const skip = after ? 0 : offset;
-  // One more, which says whether there are more.
-  const most = count + 1;
-  const rest = below === undefined ? places : places.filter(({ key, id }) => isAfter({ key, id }, after));
-  const waiting = JSON.stringify(rest.map(({ key, id }) => [key, id]));
-  const prefix = sql.raw(idPrefixOf("page.key"));
-  // Who was the last of a page, and then was archived, has got an earlier place and is not to come again.
-  const shown = after ? { ...search, except: [...search.except, after.id] } : search;
-  const paged = sql`${withParts(shown)}, page(key, pending) as materialized (
-      select key, pending from (
-        select key, null as pending from ${found(shown, { below, most: skip + most })}
-        union all select cast(value->>0 as integer), value->>1 from json_each(${waiting}))
-      order by key desc, pending desc limit ${most} offset ${skip})
-    select cast(page.key as text) as key, page.pending as pending, messages.id, stream, received_at, subject, tag, summary, segment,
-      segment_offset, segment_length, ${QUEUED} as queued
-    from page left join ${messages} on page.pending is null and ${messages.serverId} = ${search.serverId}
-      and ${messages.id} >= ${prefix} and ${messages.id} < ${prefix} || 'g' and ${messages.key} = page.key
-    order by page.key desc, page.pending desc`;
-  const counted = sql`${withParts(search)} select ${howMany(search)} as total`;
-  // Together, so that both see the same.
-  const [rows, totals] = await archive.batch([prepared(archive, paged), prepared(archive, counted)]);
-  const [{ total } = { total: 0 }] = (totals?.results ?? []) as { total: number }[];
-  return [(rows?.results ?? []) as ListedRow[], total];
-}
-
-function isAfter({ key, id }: Place, place: Place | undefined): boolean {
-  if (!place) return true;
-  const [a, b] = [BigInt(key), BigInt(place.key)];
-  return a === b ? id < place.id : a < b;
-}
-
-function prepared(archive: D1Database, query: SQL): D1PreparedStatement {
+  page: MessagePage,
+  pending: MessageRecord[],
+): Promise<[number, ListedRow[]]> {
+  const { after } = page;
+  const { skip, most } = extentOf(page);
+  const parts = withParts(search);
+  parts.push(sql`hits(key) as materialized ${found(search, { most: skip + most, after })}`);
+  const merged =
+    pending.length === 0
+      ? sql`select key, null as pending from hits`
+      : sql`select key, null as pending from hits
+          union all select cast(value->>0 as integer), value->>1 from json_each(${placesOf(pending)})`;
+  parts.push(
+    sql`page(key, pending) as materialized (${merged} order by 1 desc, 2 desc limit ${most} offset ${skip})`,
+    sql`place(key, pending, prefix) as materialized (select key, pending, ${sql.raw(idPrefixOf("key"))} from page)`,
+  );
+  const total = after
+    ? howMany(search)
+    : sql`(select iif(number < ${skip + most}, number, ${howMany(search)}) from (select count(*) as number from hits))`;
+  const query = sql`with ${sql.join(parts, sql`, `)}
+    select counted.total, cast(place.key as text) as key, place.pending as pending, messages.id, stream, received_at, subject, tag,
+      summary, segment, segment_offset, segment_length, ${QUEUED} as queued
+    from (select ${total} as total) as counted left join place on true
+    left join ${messages} on place.pending is null and ${messages.serverId} = ${search.serverId}
+      and ${messages.id} >= place.prefix and ${messages.id} < place.prefix || 'g' and ${messages.key} = place.key
+    order by place.key desc, place.pending desc`;
   const { sql: text, params } = dialect.sqlToQuery(query);
-  return archive.prepare(text).bind(...params);
+  const { results } = await archive
+    .prepare(text)
+    .bind(...params)
+    .all<{ total: number } & (ListedRow | { key: null })>();
+  // Without anything to list there is one row still, which has the total alone.
+  return [results[0]?.total ?? 0, results.flatMap((row) => (row.key === null ? [] : [row]))];
+}
+
+function placesOf(pending: MessageRecord[]): string {
+  return JSON.stringify(pending.map((record) => placeOfPending(record.id)).map(({ key, id }) => [key, id]));
 }
 
 function fromRow(serverId: number, row: ListedRow & { id: string }): ListedMessage {

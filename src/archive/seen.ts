@@ -7,7 +7,7 @@ import { drizzle } from "drizzle-orm/d1";
 import type { Reader } from "../mail/reader.ts";
 import type { clicks, opens } from "../schema/archive.ts";
 import { idsOf } from "./find.ts";
-import type { Page } from "./read.ts";
+import type { Page } from "./page.ts";
 
 /** Words of readers and places fit in any case; what is absent does not filter. */
 export interface SeenFilter {

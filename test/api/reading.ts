@@ -9,6 +9,7 @@ import { mount } from "../../src/api/endpoint.ts";
 import { messageEndpoints } from "../../src/api/messages.ts";
 import type { Held, ReadNeeds } from "../../src/api/read-needs.ts";
 import { suppressionEndpoints } from "../../src/api/suppressions.ts";
+import { pendingOf } from "../../src/archive/pending.ts";
 import { type Databases, NOON, openDatabases } from "../archive/databases.ts";
 
 /** As D1 fails when it is away. */
@@ -102,8 +103,10 @@ export async function openReading(): Promise<Reading> {
     get directory() {
       return reading.away.directory ? AWAY : db.directory;
     },
-    pending: (serverId) =>
-      outboxes([...reading.held.values()].map((h) => h.record).filter((r) => r.serverId === serverId)),
+    pending(serverId, { filter, page }) {
+      const records = [...reading.held.values()].map((h) => h.record).filter((r) => r.serverId === serverId);
+      return outboxes({ ...pendingOf(records, filter, page), isQuiet: records.length === 0 });
+    },
     held: (serverId, id) => {
       const held = reading.held.get(id);
       return outboxes(held?.record.serverId === serverId ? held : undefined);

@@ -3,6 +3,7 @@ import { clickEndpoints } from "../../src/api/clicks.ts";
 import { openEndpoints } from "../../src/api/opens.ts";
 import type { ReadNeeds } from "../../src/api/read-needs.ts";
 import { statsEndpoints } from "../../src/api/stats.ts";
+import { NOTHING_PENDING } from "../../src/archive/pending.ts";
 import { openSettings, type Settings } from "./settings.ts";
 
 export interface Tracked extends Settings {
@@ -26,7 +27,7 @@ export async function openTracked(): Promise<Tracked> {
     (needs) => [...statsEndpoints(needs), ...openEndpoints(needs), ...clickEndpoints(needs)],
     ({ db }) => ({
       archive: () => (away.archive ? (AWAY as unknown as D1Database) : db.archive),
-      pending: async () => [],
+      pending: async () => ({ ...NOTHING_PENDING, isQuiet: true }),
       held: async () => undefined,
       segment: async () => undefined,
       announce: async () => undefined,

@@ -43,7 +43,7 @@ function counted(): D1Database {
 }
 
 async function list(filter: Partial<MessageFilter>) {
-  const query = { filter: { stream: "outbound", ...filter }, page: { count: 20, offset: 0 }, pending: [] };
+  const query = { filter: { stream: "outbound", ...filter }, page: { count: 20, offset: 0 } };
   const { total } = await listMessages(counted(), 1, query);
   return total;
 }

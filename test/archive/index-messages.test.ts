@@ -24,11 +24,7 @@ const keys = async () =>
   (await all<{ key: string }>("SELECT CAST(key AS TEXT) AS key FROM messages")).map((r) => r.key);
 
 async function find(filter: Partial<MessageFilter>, serverId = 1) {
-  const query = {
-    filter: { stream: "outbound", ...filter },
-    page: { count: 500, offset: 0 },
-    pending: [],
-  };
+  const query = { filter: { stream: "outbound", ...filter }, page: { count: 500, offset: 0 } };
   const { total, messages } = await listMessages(db.archive, serverId, query);
   expect(messages).toHaveLength(total);
   return messages.map((m) => m.id);

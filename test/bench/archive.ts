@@ -170,7 +170,7 @@ async function measureQuestions(of: {
       if (postgres) await ask(asked.postgres, from, (n) => make(n, plan).postgres(postgres.client));
       await ask(asked.store ?? [], from, (n) => {
         const { filter, offset } = make(n, plan).search ?? { filter: { stream: "" }, offset: 0 };
-        return listMessages(store.archive, serverId, { filter, page: { count: 50, offset }, pending: [] });
+        return listMessages(store.archive, serverId, { filter, page: { count: 50, offset } });
       });
       if (asked.fts) await ask(asked.fts, from, (n) => make(n, plan).fts?.(fts));
     }
@@ -236,12 +236,12 @@ function storeOf(folder: string): Store {
   for (const file of files) {
     const db = new DatabaseSync(file, { readOnly: true });
     if (db.prepare("SELECT 1 FROM sqlite_master WHERE name = 'search'").get()) {
-      type Bound = { all(): unknown[] };
       const prepare = (sql: string) => ({
-        bind: (...values: (string | number)[]): Bound => ({ all: () => db.prepare(sql).all(...values) }),
+        bind: (...values: (string | number)[]) => ({
+          all: async () => ({ results: db.prepare(sql).all(...values) }),
+        }),
       });
-      const batch = async (all: Bound[]) => all.map((one) => ({ results: one.all() }));
-      return { archive: { prepare, batch } as unknown as D1Database, close: () => db.close() };
+      return { archive: { prepare } as unknown as D1Database, close: () => db.close() };
     }
     db.close();
   }

@@ -109,7 +109,6 @@ const found = (serverId: number, filter: object = {}) =>
   listMessages(world.archive, serverId, {
     filter: { stream: "outbound", ...filter },
     page: { count: 10, offset: 0 },
-    pending: [],
   });
 
 /** The person's removal at this server, as it should have ended. */

@@ -92,6 +92,26 @@ describe("the official client", () => {
     expect((await client.sendEmail(message("hard-bounce@again.example"))).ErrorCode).toBe(0);
   });
 
+  it("finds what it sent in the next list, and the count exact, while messages go from the Outbox to the archive", async () => {
+    const tag = "listed";
+    let sent = 0;
+    const sendAndList = async () => {
+      const { MessageID } = await client.sendEmail(message(`l${sent++}@list.example`, { Tag: tag }));
+      const { TotalCount, Messages } = await client.getOutboundMessages({ tag, count: 5, offset: 0 });
+      expect([TotalCount, Messages[0]?.MessageID]).toEqual([sent, MessageID]);
+    };
+    // Over two flushes or three.
+    const end = Date.now() + 6_000;
+    while (Date.now() < end) await sendAndList();
+    // Lists that begin when nothing is on its way, and lists while something is.
+    for (let i = 0; i < 40; i++) {
+      const { TotalCount } = await client.getOutboundMessages({ tag, count: 5, offset: 0 });
+      expect(TotalCount).toBe(sent);
+      await new Promise((done) => setTimeout(done, 200));
+    }
+    for (let i = 0; i < 5; i++) await sendAndList();
+  });
+
   it("repeats with an Idempotency-Key and gets the first answer; with another body, a 409", async () => {
     const body = message("idem@client.example");
     const key = { "Idempotency-Key": "order-1" };
