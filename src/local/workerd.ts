@@ -4,8 +4,9 @@
  */
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { builtinModules } from "node:module";
 import { join, resolve } from "node:path";
-import { build } from "esbuild";
+import { build, type Plugin } from "esbuild";
 import { Miniflare, type MiniflareOptions } from "miniflare";
 import { parse } from "smol-toml";
 import * as z from "zod";
@@ -42,6 +43,23 @@ export function readConfig(file = join(ROOT, "wrangler.toml")): WorkerConfig {
   return Config.parse(parse(readFileSync(file, "utf8")));
 }
 
+/** Packages `require` Node's modules, by either name; workerd has them, for `import` alone. Wrangler's bundles do the same. */
+const nodeModules: Plugin = {
+  name: "node-modules",
+  setup({ onResolve, onLoad }) {
+    const names = new Set(builtinModules);
+    onResolve({ filter: /^(?:node:)?[a-z][a-z_/]*\d?$/ }, ({ path, kind }) => {
+      const name = path.replace(/^node:/, "");
+      if (!names.has(name) && !path.startsWith("node:")) return undefined;
+      if (kind === "require-call") return { path: name, namespace: "node-modules" };
+      return { path: `node:${name}`, external: true };
+    });
+    onLoad({ filter: /.*/, namespace: "node-modules" }, ({ path }) => ({
+      contents: `import all from "node:${path}"; module.exports = all;`,
+    }));
+  },
+};
+
 export async function bundle(entry: string): Promise<string> {
   const result = await build({
     entryPoints: [resolve(ROOT, entry)],
@@ -50,7 +68,8 @@ export async function bundle(entry: string): Promise<string> {
     format: "esm",
     target: "es2024",
     conditions: ["workerd", "worker", "browser"],
-    external: ["cloudflare:*", "node:*"],
+    external: ["cloudflare:*"],
+    plugins: [nodeModules],
     // No source map: it doubles the time until a killed workerd is back.
     logLevel: "silent",
   });

@@ -9,6 +9,7 @@ import { openSettings, type Settings } from "./settings.ts";
 
 let settings: Settings;
 const told: (MailEvent & { serverId: number })[] = [];
+let isLogAway = false;
 const objects = new Map<string, Uint8Array>();
 beforeAll(async () => {
   settings = await openSettings(inboundEndpoints, ({ db }) => ({
@@ -18,6 +19,7 @@ beforeAll(async () => {
       objects.get(key)?.subarray(offset, offset + length),
     directory: db.directory,
     tellEvents: async (serverId: number, events: MailEvent[]) => {
+      if (isLogAway) throw new Error("the event log is away");
       told.push(...events.map((event) => ({ ...event, serverId })));
     },
   }));
@@ -190,6 +192,34 @@ describe.each([
       BlockedReason: "spam",
     });
     expect(await call("PUT", `/${id}/${word}`)).toMatchObject({ status: 422, code: "701" });
+  });
+
+  it("tells of it once more, as an event of its own", async () => {
+    const id = await take({ status: from, tag: "t" });
+    told.length = 0;
+    await call("PUT", `/${id}/${word}`);
+    const event = { type: "Inbound", messageId: id, serverId: settings.ours.serverId, tag: "t" };
+    expect(told).toEqual([expect.objectContaining({ ...event, email: "joe@example.com" })]);
+    expect(told[0]?.id).not.toBe(id);
+  });
+
+  it("is done at once where no hook waits for it", async () => {
+    await settings.db.directory.prepare("UPDATE servers SET inbound_hook_url = ''").run();
+    const id = await take({ status: from });
+    expect((await call("PUT", `/${id}/${word}`)).status).toBe(200);
+    expect((await call("GET", `/${id}/details`)).json.Status).toBe("Processed");
+  });
+
+  it("leaves it where it stood when nobody could be told, so that it can be asked for again", async () => {
+    const id = await take({ status: from });
+    isLogAway = true;
+    try {
+      expect((await call("PUT", `/${id}/${word}`)).status).toBeGreaterThanOrEqual(500);
+    } finally {
+      isLogAway = false;
+    }
+    expect((await call("GET", `/${id}/details`)).json.Status.toLowerCase()).toBe(from);
+    expect((await call("PUT", `/${id}/${word}`)).status).toBe(200);
   });
 
   it("leaves others as they are", async () => {

@@ -10,8 +10,10 @@ const MIN_RUN_BYTES = 4 * 1024;
 const MAX_LINES = 25_000;
 /** Ten times what real mail has; a parser takes about 0.1 ms for each. */
 const MAX_BOUNDARY_LINES = 1_000;
-/** A trace of 50 hops is 20 KiB, and signatures of all kinds another 50. */
-const MAX_HEADER_BYTES = 512 * 1024;
+/** Of the message's own header: a trace of 50 hops is 20 KiB, and signatures of all kinds another 50. */
+export const MAX_HEADER_BYTES = 512 * 1024;
+/** A field for each of thousands of recipients' lines; twice as many take the parser four times as long. */
+const MAX_HEADER_LINES = 10_000;
 /** What remains after the runs are taken out: texts, and attachments that are not base64. */
 const MAX_PARSED_BYTES = 16 * 1024 * 1024;
 /** RFC 2046 §5.1.1: 70 characters, and the dashes around them. */
@@ -62,6 +64,8 @@ export function collapse(raw: Uint8Array, nonce: string): Collapsed {
   };
   const headerEnd = endOfHeader(raw);
   if (headerEnd > MAX_HEADER_BYTES) return { tooMuch: `a header of more than ${MAX_HEADER_BYTES} bytes` };
+  if (hasMoreLines(raw.subarray(0, headerEnd), MAX_HEADER_LINES))
+    return { tooMuch: `more than ${MAX_HEADER_LINES} lines of header` };
   let isBase64 = isBase64Header(raw.subarray(0, headerEnd));
   let headerFrom = -1;
   for (let start = headerEnd; start < raw.length; ) {
@@ -107,6 +111,20 @@ export function collapse(raw: Uint8Array, nonce: string): Collapsed {
     at += part.length;
   }
   return { ok: { bytes, runs } };
+}
+
+/** Whether a message can be parsed as it is, with no runs taken out. */
+export function isParsable(raw: Uint8Array): boolean {
+  return raw.length <= MAX_PARSED_BYTES && !hasMoreLines(raw, MAX_LINES);
+}
+
+function hasMoreLines(bytes: Uint8Array, most: number): boolean {
+  let end = -1;
+  for (let lines = 0; lines <= most; lines++) {
+    end = bytes.indexOf(LF, end + 1);
+    if (end < 0) return false;
+  }
+  return true;
 }
 
 /** Where the body begins; the length when there is none. */

@@ -3,20 +3,20 @@
  * attachment, so that nothing of it is lost to whoever gets the payload.
  */
 import PostalMime, { type Address, addressParser, decodeWords, type Email } from "postal-mime";
-import { collapse, endOfHeader, markerOf, type Run } from "./collapse.ts";
+import { collapse, endOfHeader, isParsable, MAX_HEADER_BYTES, markerOf, type Run } from "./collapse.ts";
 import type { Content } from "./content.ts";
 import { strippedReply } from "./stripped-reply.ts";
 import { mailboxHash } from "./whose.ts";
 
 /** As deep as open-message.ts goes. */
 const MAX_NESTING = 100;
-const MAX_HEADER_BYTES = 512 * 1024;
 const MAX_HEADER_FIELDS = 2_000;
 /** UTF-16 units of each body that is shown; RawEmail and the raw message have the rest. */
 const MAX_BODY = 5 * 1024 * 1024;
 /** A message to more is a list that nobody reads. */
 const MAX_ADDRESSES = 500;
-const MAX_ATTACHMENTS = 500;
+/** As many parts as collapse.ts lets a message have. */
+const MAX_ATTACHMENTS = 1_000;
 const MAX_SUBJECT = 2_000;
 /** As the API has it. */
 const MAX_TAG = 1_000;
@@ -64,7 +64,9 @@ export async function openMail(raw: Uint8Array, nonce: string): Promise<InboundM
     const email = await parse(bytes);
     const attachments = attachmentsOf(email, { raw, runs, nonce });
     if (attachments) return mailOf(email, attachments, "");
-    // The parser sees another structure than the runs were taken from; rare, and odd enough.
+    // The parser sees another structure than the runs were taken from: rare, odd, and no way past the bounds.
+    if (!isParsable(raw))
+      return headerOnly(raw, "parts that are not what they seem, and too much to parse whole");
     return mailOf(await parse(raw.slice()), undefined, "");
   } catch (error) {
     // The parser refuses what exceeds its limits, and nothing else.

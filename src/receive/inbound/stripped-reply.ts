@@ -19,6 +19,11 @@ const ENDS =
 const VERB_FIRST =
   /^(?:am .{1,200} schrieb .{1,200}|op .{1,200} schreef .{1,200}|.{1,200} skrev .{0,200}|.{1,100}, .{1,100} <[^<>\s]+@[^<>\s]+>)\s*:$/i;
 
+/** In whatever language: a year, a time of day and an address, before a colon. */
+const DATED = [/(?:19|20)\d\d/, /\d{1,2}[:.]\d{2}/, /[<(][^<>()\s]+@[^<>()\s]+[>)]/];
+/** Marks of a text's direction, which stand around what is written from the right. */
+const DIRECTION = /[\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+
 const ORIGINAL =
   /^[>\s]*[-_*]{2,}\s*(?:original message|original appointment|forwarded message|ursprüngliche nachricht|originalnachricht|message d'origine|message original|mensaje original|mensagem original|messaggio originale|oorspronkelijk bericht|oprindelig meddelelse|originalmeddelande|ursprungligt meddelande|opprinnelig melding|alkuperäinen viesti|wiadomość oryginalna|původní zpráva|eredeti üzenet|исходное сообщение|orijinal mesaj|原始邮件|原始郵件|元のメッセージ|원본 메시지|reply above this line|reply to this email).{0,40}$/iu;
 const RULE = /^[_-]{20,}\s*$/;
@@ -35,16 +40,24 @@ export function strippedReply(text: string): string {
   const end = originalFrom(lines);
   let last = end;
   while (last > 0 && isQuoteOrBlank(lines[last - 1] ?? "")) last--;
-  // An answer below what it answers: what is quoted above it goes.
-  let first = 0;
-  const isQuotedFirst = lines.slice(0, last).findIndex((line) => line.trim() !== "");
-  if (isQuotedFirst >= 0 && /^\s*>/.test(lines[isQuotedFirst] ?? ""))
-    while (first < last && isQuoteOrBlank(lines[first] ?? "")) first++;
-  return lines.slice(first, last).join("\n").trim();
+  return lines.slice(answerFrom(lines, last), last).join("\n").trim();
+}
+
+/** An answer below all that it answers: this, and the line above it, goes. */
+function answerFrom(lines: string[], last: number): number {
+  let i = nextFull(lines, 0);
+  if (isAbove(lines, i)) {
+    while (i < last && !isAboveEnd(lines[i] ?? "")) i++;
+    i = nextFull(lines, i + 1);
+  }
+  if (!isQuote(lines[i] ?? "")) return 0;
+  while (i < last && isQuoteOrBlank(lines[i] ?? "")) i++;
+  return lines.slice(i, last).some(isQuote) ? 0 : i;
 }
 
 /** The line where the original begins; the number of lines when there is none. */
 function originalFrom(lines: string[]): number {
+  const lastOwn = lines.findLastIndex((line) => !isQuoteOrBlank(line) && !/^--\s*$/.test(line));
   for (let i = 0; i < lines.length; i++) {
     const line = (lines[i] ?? "").trim();
     if (line === "" || line.length > MAX_LINE) continue;
@@ -52,7 +65,7 @@ function originalFrom(lines: string[]): number {
     if (RULE.test(line) && isHeader(lines, nextFull(lines, i + 1))) return i;
     if (isHeader(lines, i)) return i;
     if (isAbove(lines, i)) {
-      if (isAnsweredBelow(lines, i)) continue;
+      if (isAnsweredBelow(lines, i, lastOwn)) continue;
       return i;
     }
   }
@@ -65,31 +78,58 @@ function isHeader(lines: string[], i: number): boolean {
   return FROM.test(at(i)) && (FIELD.test(at(i + 1)) || FIELD.test(at(i + 2)));
 }
 
+/** A line above an original, or the first of those that it was wrapped into. */
 function isAbove(lines: string[], i: number): boolean {
+  const joined = joinedFrom(lines, i);
+  if ((BEGINS.test(joined) && ENDS.test(joined)) || VERB_FIRST.test(joined)) return true;
+  // What stands before such a line is none of it.
+  return isDated(joined) && !isDated(joinedFrom(lines, i + 1));
+}
+
+function isDated(joined: string): boolean {
+  return DATED.every((pattern) => pattern.test(joined));
+}
+
+/** To the first line that ends in a colon; "" when none of the next does. */
+function joinedFrom(lines: string[], i: number): string {
   let joined = "";
-  for (let n = 0; n < ABOVE_LINES && i + n < lines.length; n++) {
-    const line = (lines[i + n] ?? "").trim();
-    if (line === "" && n > 0) return false;
+  for (let n = i; n < i + ABOVE_LINES && n < lines.length; n++) {
+    const line = bare(lines[n] ?? "");
     joined = `${joined} ${line}`.trim();
-    if (joined.length > MAX_LINE) return false;
-    if (/[:：]$/.test(line)) return (BEGINS.test(joined) && ENDS.test(joined)) || VERB_FIRST.test(joined);
+    if (line === "" || joined.length > MAX_LINE) return "";
+    if (/[:：]$/.test(line)) return joined;
   }
-  return false;
+  return "";
+}
+
+/** Enough of it to see that it is too long. */
+function bare(line: string): string {
+  return line
+    .slice(0, 2 * MAX_LINE)
+    .replace(DIRECTION, "")
+    .trim();
 }
 
 /** Whether what is quoted under such a line has the person's own words in it or below it: then it is no end. */
-function isAnsweredBelow(lines: string[], i: number): boolean {
+function isAnsweredBelow(lines: string[], i: number, lastOwn: number): boolean {
   let n = i;
-  while (n < lines.length && !/[:：]\s*$/.test(lines[n] ?? "")) n++;
+  while (n < lines.length && !isAboveEnd(lines[n] ?? "")) n++;
   const below = nextFull(lines, n + 1);
-  if (!/^\s*>/.test(lines[below] ?? "")) return false;
-  return lines.slice(below).some((line) => !isQuoteOrBlank(line) && !/^--\s*$/.test(line));
+  return isQuote(lines[below] ?? "") && lastOwn >= below;
 }
 
 function nextFull(lines: string[], from: number): number {
   let i = from;
   while (i < lines.length && (lines[i] ?? "").trim() === "") i++;
   return i;
+}
+
+function isAboveEnd(line: string): boolean {
+  return /[:：]$/.test(bare(line));
+}
+
+function isQuote(line: string): boolean {
+  return /^\s*>/.test(line);
 }
 
 function isQuoteOrBlank(line: string): boolean {

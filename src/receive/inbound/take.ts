@@ -120,11 +120,7 @@ async function judge(
   const host = inboundHost(needs.mailDomain);
   const signatures = mail.headers.filter((h) => h.name.toLowerCase() === "dkim-signature").length;
   const [auth, spam, rule] = await Promise.all([
-    authenticate({ raw, reversePath, client, host, signatures }, needs).catch((error) => {
-      // A message that the library does not understand has no result; it is still somebody's mail.
-      needs.log("inbound mail not authenticated", { error: String(error) });
-      return undefined;
-    }),
+    authenticate({ raw, reversePath, client, host, signatures }, needs),
     spamScore(needs, { raw, client, reversePath, recipient }),
     ruleAgainst(needs.directory, server.id, [mail.from.email, reversePath]),
   ]);

@@ -46,7 +46,7 @@ export function clientOf({ via, remoteAddress }: Received, headers: Field[]): Cl
 
 export function shownHeaders(
   headers: Field[],
-  found: { reversePath: string; auth: AuthFields | undefined; spam: SpamScore | undefined; host: string },
+  found: { reversePath: string; auth: AuthFields; spam: SpamScore | undefined; host: string },
 ): Field[] {
   const { reversePath, auth, spam, host } = found;
   const rest = headers.filter(({ name, value }) => {
@@ -69,8 +69,8 @@ export function shownHeaders(
           { name: "X-Spam-Tests", value: spam.tests.join(",") },
         ]
       : []),
-    ...field("Received-SPF", auth?.receivedSpf),
-    ...field("Authentication-Results", auth?.authenticationResults),
+    ...field("Received-SPF", auth.receivedSpf),
+    ...field("Authentication-Results", auth.authenticationResults),
     ...rest,
   ];
 }
