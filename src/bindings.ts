@@ -11,6 +11,8 @@ import type { LedgerReport, OutboxObject } from "./accept/outbox.ts";
 import type { ScheduleNeeds, ScheduleObject } from "./accept/schedule.ts";
 import { acceptAny, type ScheduleGateNeeds } from "./accept/schedule-gate.ts";
 import { isScheduledOutbox } from "./accept/schedule-release.ts";
+import { makeTracker } from "./accept/tracker.ts";
+import type { TrackingNeeds } from "./accept/tracking.ts";
 import { lookUpAddresses } from "./accounts/dns.ts";
 import { loadPolicy, type ServerPolicy } from "./accounts/policy.ts";
 import { openKeys } from "./accounts/signing-keys.ts";
@@ -20,6 +22,7 @@ import { accountOfToken, serverIdOf } from "./accounts/token.ts";
 import type { ApiNeeds } from "./api/app.ts";
 import type { TrackingDoorNeeds } from "./api/tracking.ts";
 import { together } from "./archive/pending.ts";
+import { fillBlanks } from "./compose/fill.ts";
 import { sign } from "./compose/sign.ts";
 import type { DeliverNeeds } from "./deliver/consume.ts";
 import type { DestinationNeeds, DestinationObject } from "./deliver/destination.ts";
@@ -48,6 +51,7 @@ import type { Submission } from "./mail/message.ts";
 import { parseMessageId, parseShardName, type Region, shardName } from "./mail/message-id.ts";
 import { formatReturnPath } from "./mail/return-path.ts";
 import { regionOf } from "./mail/shards.ts";
+import { fillRecipient, RECIPIENT_BLANK } from "./mail/tracking-link.ts";
 import type { EventsObject, LogNeeds } from "./notify/log.ts";
 import {
   bulkOf,
@@ -123,6 +127,24 @@ function randomBytes(count: number): Uint8Array {
   return crypto.getRandomValues(new Uint8Array(count));
 }
 
+function trackingNeeds(env: Env): TrackingNeeds {
+  return {
+    publicUrl: env.PUBLIC_URL,
+    recipientBlank: RECIPIENT_BLANK,
+    tracker: async (message, wishes) => makeTracker(await trackingKeyOf(env), message, wishes),
+    log,
+  };
+}
+
+/** What one recipient of a message gets whose links differ for each. */
+async function copyFor(
+  env: Env,
+  { id, bytes }: { id: string; bytes: Uint8Array },
+  place: number,
+): Promise<Uint8Array> {
+  return fillBlanks(bytes, RECIPIENT_BLANK, await fillRecipient(await trackingKeyOf(env), id, place));
+}
+
 export function outboxNeeds(env: Env): OutboxNeeds {
   return {
     now: Date.now,
@@ -163,6 +185,7 @@ export function outboxNeeds(env: Env): OutboxNeeds {
     async returnPath(messageId, domain) {
       return formatReturnPath(await pathKeyOf(env), messageId, domain);
     },
+    copyFor: (message, place) => copyFor(env, message, place),
   };
 }
 
@@ -238,6 +261,7 @@ export function acceptNeeds(env: Env): AcceptNeeds {
     },
     mailDomain: env.MAIL_DOMAIN,
     shardsPerRegion: outboxesPerRegion(env),
+    tracking: trackingNeeds(env),
     log,
   };
 }
@@ -328,6 +352,7 @@ export function apiNeeds(env: Env): ApiNeeds {
     events: (serverId) => eventsOf(env, serverId),
     deleteObjects: (keys) => deleteObjects(env.MAIL, keys),
     segment: (key, offset, length) => objectBytes(env.MAIL, key, { offset, length }),
+    copyFor: (message, place) => copyFor(env, message, place),
     announce: (serverId, changes) => announce(env, serverId, changes),
     policyChanged: (serverId) => policyChanged(env, serverId),
     async accountChanged(accountId) {
@@ -440,7 +465,7 @@ export function deliverNeeds(env: Env, ctx: ExecutionContext): DeliverNeeds {
       const policy = await policyCache(env).byServer(serverId, "local");
       return policy ? openKeys(policy, fromDomain, env.EDGEPOST_SECRET) : [];
     },
-    copyFor: async ({ bytes }) => bytes,
+    copyFor: (message, place) => copyFor(env, message, place),
     readObject: (key, offset, length) => objectBytes(env.MAIL, key, { offset, length }),
     transports: {
       gateway: gatewayTransport({

@@ -27,6 +27,7 @@ export async function pathKeyOf(env: Env): Promise<CryptoKey> {
 
 let linkKey: CryptoKey | undefined;
 
+/** Signs the links of messages. */
 export async function trackingKeyOf(env: Env): Promise<CryptoKey> {
   linkKey ??= await trackingKey(env.EDGEPOST_SECRET);
   return linkKey;

@@ -13,7 +13,13 @@ import { shardsFor } from "../mail/shards.ts";
 import type { Draft } from "./bulk-message.ts";
 import type { AcceptReply, AcceptRequest } from "./needs.ts";
 import type { Group, PackedMessage } from "./pack.ts";
-import { submissionWishes, type TrackingNeeds, trackClientMessage, trackSubmission } from "./tracking.ts";
+import {
+  clientMessageWishes,
+  submissionWishes,
+  type TrackingNeeds,
+  trackClientMessage,
+  trackSubmission,
+} from "./tracking.ts";
 
 /** A row holds 2 MB: what is larger than this lies in R2 before it is accepted. */
 const LARGE_BYTES = 1_000_000;
@@ -173,9 +179,12 @@ async function packClientMessage(policy: ServerPolicy, message: ClientMessage, n
   const giveUpAt = described.giveUpAt + Math.max(0, needs.now() - acceptedAt);
   const wishes = { ...(refusal === undefined ? {} : { refusal }), ...(dsn ? { dsn } : {}) };
   const packed = { ...described, giveUpAt, ...wishes };
-  // Nobody gets it.
-  if (refusal !== undefined || !needs.tracking) return stored(packed, bytes, needs);
-  const tracked = await trackClientMessage(policy, { bytes, asking: asking(packed) }, needs.tracking);
+  const { tracking } = needs;
+  // Who is refused gets nothing.
+  const tracks = tracking && refusal === undefined ? clientMessageWishes(policy, message, bytes) : undefined;
+  if (!tracking || !tracks) return stored(packed, bytes, needs);
+  const asked = { bytes, asking: asking(packed), wishes: tracks };
+  const tracked = await trackClientMessage(policy, asked, tracking);
   return stored(withFacts(packed, tracked.facts), tracked.bytes, needs);
 }
 

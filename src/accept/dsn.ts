@@ -105,14 +105,24 @@ function commit(
 }
 
 /** As it was sent; undefined when it cannot be read now: a report without the quotation is better than none. */
-async function originalOf(found: Found, { shelf, needs }: Context): Promise<Uint8Array | undefined> {
-  const { segment } = found.progress;
-  const { body } = found.message;
+async function originalOf(found: Found, context: Context): Promise<Uint8Array | undefined> {
+  const { needs } = context;
+  const { id, summary } = found.message;
   try {
-    if (segment) return await needs.getObject(segment.key, segment);
-    return "large" in body ? await needs.getObject(body.large) : shelf.bytes(found);
+    const bytes = await bytesOf(found, context);
+    if (!bytes || !summary.personal) return bytes;
+    // Of those whom the report is about, the first.
+    const [address = ""] = dueNotices(found.message, found.progress, needs.now())[0]?.addresses ?? [];
+    return await needs.copyFor({ id, bytes }, Math.max(0, summary.recipients.indexOf(address)));
   } catch (error) {
-    needs.log("original not read for its DSN", { id: found.message.id, error: String(error) });
+    needs.log("original not read for its DSN", { id, error: String(error) });
     return undefined;
   }
+}
+
+async function bytesOf(found: Found, { shelf, needs }: Context): Promise<Uint8Array | undefined> {
+  const { segment } = found.progress;
+  const { body } = found.message;
+  if (segment) return needs.getObject(segment.key, segment);
+  return "large" in body ? needs.getObject(body.large) : shelf.bytes(found);
 }

@@ -37,6 +37,8 @@ export interface OutboxNeeds {
   /** The DKIM-Signature fields for a message; "" when its domain has no key. Deterministic. */
   sign(policy: ServerPolicy, message: PackedMessage, bytes: Uint8Array): Promise<string>;
   returnPath(messageId: string, domain: string): Promise<string>;
+  /** Of a personal message: the copy of the recipient at that place. */
+  copyFor(message: { id: string; bytes: Uint8Array }, place: number): Promise<Uint8Array>;
   randomBytes(count: number): Uint8Array;
   /** Right side of Message-IDs, and the Reporting-MTA of DSNs. */
   mailDomain: string;

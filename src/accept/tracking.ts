@@ -7,11 +7,9 @@ import type { ServerPolicy } from "../accounts/policy.ts";
 import { replaceFields } from "../compose/client-header.ts";
 import { customValue } from "../compose/header.ts";
 import { isInLeaves, rewriteLeaves } from "../compose/rewrite-leaves.ts";
+import { PLACEHOLDER } from "../compose/unsubscribe.ts";
 import type { Submission, Tracking } from "../mail/message.ts";
 import type { MessageSummary } from "../mail/record.ts";
-
-/** What every form of the placeholders has in it (contract §22). */
-const PLACEHOLDER = "pm:unsubscribe";
 
 export interface Wishes {
   opens: boolean;
@@ -20,11 +18,11 @@ export interface Wishes {
   unsubscribe: "add" | "fill" | "none";
 }
 
-/** Changes the texts of one message. */
+/** Changes the texts of one message: those of HTML first, where an author says which links are not to be tracked in any. */
 export interface Tracker {
   /** A footer where it is due and no placeholder stands: in the first of a message's texts of each type. */
-  html(html: string, isFirst: boolean): string;
-  text(text: string, isFirst: boolean): string;
+  html(html: string, isFirst: boolean): Promise<string>;
+  text(text: string, isFirst: boolean): Promise<string>;
   /** Of the links that lead through us by now: where to. */
   links: ReadonlySet<string>;
   /** Values of List-Unsubscribe and List-Unsubscribe-Post. */
@@ -99,8 +97,8 @@ export async function trackSubmission(
     const { htmlBody, textBody, headers } = submission;
     const changed = {
       ...submission,
-      htmlBody: htmlBody === "" ? "" : tracker.html(htmlBody, true),
-      textBody: textBody === "" ? "" : tracker.text(textBody, true),
+      htmlBody: htmlBody === "" ? "" : await tracker.html(htmlBody, true),
+      textBody: textBody === "" ? "" : await tracker.text(textBody, true),
       headers: wishes.unsubscribe === "add" ? withListHeaders(headers, tracker) : headers,
     };
     const isPersonal =
@@ -113,25 +111,34 @@ export async function trackSubmission(
   }
 }
 
-/** For what a client made. `bytes` have its header as it is to be sent. */
+/** For what a client made. */
+export function clientMessageWishes(
+  policy: ServerPolicy,
+  asking: Pick<Asking, "stream" | "trackOpens" | "trackLinks">,
+  bytes: Uint8Array,
+): Wishes | undefined {
+  return wishesOf(policy, asking, () => hasPlaceholder(bytes));
+}
+
+/** `bytes` have their header as it is to be sent. */
 export async function trackClientMessage(
   policy: ServerPolicy,
-  { bytes, asking }: { bytes: Uint8Array; asking: Asking },
+  { bytes, asking, wishes }: { bytes: Uint8Array; asking: Asking; wishes: Wishes },
   needs: TrackingNeeds,
 ): Promise<{ bytes: Uint8Array; facts: Facts }> {
-  const wishes = wishesOf(policy, asking, () => hasPlaceholder(bytes));
-  if (!wishes) return { bytes, facts: {} };
   try {
     const blank = asking.recipients.length > 1 ? needs.recipientBlank : "";
     const tracker = await needs.tracker(tracked(policy, asking, blank, needs), wishes);
     let hasBlank = wishes.unsubscribe === "add";
-    const change = (leaf: { type: string; text: string; isFirst: boolean }) => {
+    const change = async (leaf: { type: string; text: string; isFirst: boolean }) => {
       const { text, isFirst } = leaf;
-      const changed = leaf.type === "text/html" ? tracker.html(text, isFirst) : tracker.text(text, isFirst);
+      const changed = await (leaf.type === "text/html"
+        ? tracker.html(text, isFirst)
+        : tracker.text(text, isFirst));
       hasBlank ||= blank !== "" && changed.includes(blank);
       return changed;
     };
-    const { bytes: rewritten, left } = rewriteLeaves(bytes, change, blank);
+    const { bytes: rewritten, left } = await rewriteLeaves(bytes, change, blank);
     const headed = wishes.unsubscribe === "add" ? withListFields(rewritten, tracker) : rewritten;
     const facts = factsOf(tracker, hasBlank && blank !== "");
     return { bytes: headed, facts: left === undefined ? facts : { ...facts, notTracked: left } };

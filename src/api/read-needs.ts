@@ -15,6 +15,8 @@ export interface ReadNeeds extends Pick<AuthenticateNeeds, "authenticate" | "ret
   /** One message that an Outbox still holds. */
   held(serverId: number, messageId: string): Promise<Held | undefined>;
   segment(key: string, offset: number, length: number): Promise<Uint8Array | undefined>;
+  /** Of a message whose links differ for each recipient: the copy of the one at that place. */
+  copyFor(message: { id: string; bytes: Uint8Array }, place: number): Promise<Uint8Array>;
   /** Tells every Outbox of the server of a change in suppressions. */
   announce(serverId: number, changes: { stream: string; email: string; removed: boolean }[]): Promise<void>;
   now(): number;
@@ -89,8 +91,17 @@ function isEnded({ segment, recipients }: MessageRecord): boolean {
   return segment !== undefined && recipients.every((r) => r.state !== "waiting");
 }
 
-/** The bytes as they were sent; undefined when nobody has them any more. */
-export async function readRaw(needs: ReadNeeds, { record, raw }: Held): Promise<Uint8Array | undefined> {
+/**
+ * The bytes as they were sent; undefined when nobody has them any more. Of a message that went to several, each with links of their own,
+ * those that the first got.
+ */
+export async function readRaw(needs: ReadNeeds, held: Held): Promise<Uint8Array | undefined> {
+  const bytes = await storedBytes(needs, held);
+  const { id, summary } = held.record;
+  return bytes && summary.personal ? needs.copyFor({ id, bytes }, 0) : bytes;
+}
+
+async function storedBytes(needs: ReadNeeds, { record, raw }: Held): Promise<Uint8Array | undefined> {
   if (raw || !record.segment) return raw;
   const { key, offset, length } = record.segment;
   return needs.segment(key, offset, length);

@@ -86,6 +86,8 @@ function toLeaf(
   const disposition = readValue(fields.find((f) => f.name === "content-disposition")?.value ?? "");
   const isFile = disposition.parameters.has("filename") || parameters.has("name");
   if (disposition.value === "attachment" || isFile) return undefined;
+  // RFC 3676 §4.1: its lines are joined without a space, so a link may go on behind a line's end.
+  if (parameters.get("delsp")?.toLowerCase() === "yes") return undefined;
   const field = fields.find((f) => f.name === "content-transfer-encoding");
   const named = (field?.value ?? "").trim().toLowerCase() || "7bit";
   const encoding = /^(7bit|8bit|binary)$/.test(named) ? "identity" : named;

@@ -17,8 +17,8 @@ const CR = 13;
 const SINGLE_BYTE =
   /^(us-ascii|ascii|iso-?8859-\d{1,2}|latin-?\d|windows-125[0-8]|cp125[0-8]|koi8-[ru]|macintosh|windows-874|ibm866)$/;
 
-/** Gives the text changed; `isFirst` of its type in the message. */
-export type Change = (leaf: { type: Leaf["type"]; text: string; isFirst: boolean }) => string;
+/** Gives the text changed; `isFirst` of its type in the message. It is asked for HTML before it is asked for any plain text. */
+export type Change = (leaf: { type: Leaf["type"]; text: string; isFirst: boolean }) => Promise<string>;
 
 export interface Rewritten {
   bytes: Uint8Array;
@@ -27,24 +27,15 @@ export interface Rewritten {
 }
 
 /** `whole` is what encodeText keeps whole. */
-export function rewriteLeaves(message: Uint8Array, change: Change, whole = ""): Rewritten {
+export async function rewriteLeaves(message: Uint8Array, change: Change, whole = ""): Promise<Rewritten> {
   const found = leavesOf(message);
   if ("left" in found) return { bytes: message, left: found.left };
+  const { changes, left } = await changesOf(message, found.leaves, { change, whole });
   const pieces: Uint8Array[] = [];
-  const seen = new Set<string>();
   let at = 0;
-  let left: string | undefined;
   for (const leaf of found.leaves) {
-    const isFirst = !seen.has(leaf.type);
-    seen.add(leaf.type);
-    const read = decode(message, leaf);
-    if ("left" in read) {
-      left ??= read.left;
-      continue;
-    }
-    const changed = change({ type: leaf.type, text: read.text, isFirst });
-    if (changed === read.text) continue;
-    const written = encode(leaf, read.toBytes(changed), whole);
+    const written = changes.get(leaf);
+    if (!written) continue;
     const field = written.encoding
       ? [new TextEncoder().encode(`Content-Transfer-Encoding: ${written.encoding}\r\n`)]
       : [];
@@ -56,6 +47,29 @@ export function rewriteLeaves(message: Uint8Array, change: Change, whole = ""): 
   }
   const bytes = pieces.length === 0 ? message : join([...pieces, message.subarray(at)]);
   return left === undefined ? { bytes } : { bytes, left };
+}
+
+/** What each leaf's body becomes that is another than before. */
+async function changesOf(
+  message: Uint8Array,
+  leaves: Leaf[],
+  { change, whole }: { change: Change; whole: string },
+): Promise<{ changes: Map<Leaf, Written>; left?: string }> {
+  const changes = new Map<Leaf, Written>();
+  let left: string | undefined;
+  for (const type of ["text/html", "text/plain"] as const) {
+    const alike = leaves.filter((leaf) => leaf.type === type);
+    for (const leaf of alike) {
+      const read = decode(message, leaf);
+      if ("left" in read) {
+        left ??= read.left;
+        continue;
+      }
+      const text = await change({ type, text: read.text, isFirst: leaf === alike[0] });
+      if (text !== read.text) changes.set(leaf, encode(leaf, read.toBytes(text), whole));
+    }
+  }
+  return left === undefined ? { changes } : { changes, left };
 }
 
 type Read = { text: string; toBytes(text: string): Uint8Array } | { left: string };

@@ -302,6 +302,22 @@ describe("GET /messages/outbound/:id/details", () => {
     }
   });
 
+  it("shows of a message whose links differ for each recipient those of the first", async () => {
+    const text = (who: string) => `Subject: s\r\n\r\nhttps://x.example/${who}\r\n`;
+    const held = Buffer.from(text("{who}"));
+    for (const personal of [true, false]) {
+      const record = message([delivered("a@x.example")], {
+        serverId: reading.serverId,
+        summary: personal ? { personal: true } : {},
+      });
+      reading.held.set(record.id, { record, raw: held });
+      const who = personal ? `${record.id}#0` : "{who}";
+      const path = `/messages/outbound/${record.id}`;
+      expect((await get(`${path}/dump`)).json).toEqual({ Body: text(who) });
+      expect((await get(`${path}/details`)).json.TextBody).toContain(who);
+    }
+  });
+
   it("tells of opens, clicks and what came back after delivery", async () => {
     const one = message([delivered("a@x.example")], { serverId: reading.serverId });
     await archive(one);

@@ -112,6 +112,8 @@ export async function openReading(): Promise<Reading> {
       return outboxes(held?.record.serverId === serverId ? held : undefined);
     },
     segment: async (key, offset, length) => reading.objects.get(key)?.slice(offset, offset + length),
+    copyFor: async ({ id, bytes }, place) =>
+      Buffer.from(Buffer.from(bytes).toString().replaceAll("{who}", `${id}#${place}`)),
     async announce(serverId, changes) {
       if (reading.away.outboxes) throw new Error("Outbox: away");
       reading.announced.push(...changes.map((change) => ({ serverId, ...change })));

@@ -30,6 +30,7 @@ export async function openTracked(): Promise<Tracked> {
       pending: async () => ({ ...NOTHING_PENDING, isQuiet: true }),
       held: async () => undefined,
       segment: async () => undefined,
+      copyFor: async ({ bytes }) => bytes,
       announce: async () => undefined,
     }),
   );

@@ -9,10 +9,10 @@ const crlf = (text: string) => Buffer.from(text.replace(/\r?\n/g, "\r\n"), "lati
 const BLANK = "~~WHO~~~";
 const LINK = `http://l.example/c/${"x".repeat(90)}/${BLANK}/${"y".repeat(40)}`;
 /** Each link of the old kind becomes one of the new. */
-const change = ({ text }: { text: string }) => text.replaceAll("http://old.example/", LINK);
-const rewrite = (message: string | Buffer, whole = "") => {
+const change = async ({ text }: { text: string }) => text.replaceAll("http://old.example/", LINK);
+const rewrite = async (message: string | Buffer, whole = "") => {
   const bytes = typeof message === "string" ? crlf(message) : message;
-  const { bytes: out, left } = rewriteLeaves(bytes, change, whole);
+  const { bytes: out, left } = await rewriteLeaves(bytes, change, whole);
   return { bytes: out, text: Buffer.from(out).toString("latin1"), left, before: bytes };
 };
 
@@ -44,7 +44,7 @@ describe("a client's texts", () => {
           `From: a@b.c\n${part(`text/plain; charset="${charset}"`, encoding, `${body}\n`)}`,
           mixed(part(`text/plain; charset=${charset}`, encoding, body)),
         ]) {
-          const { bytes, text, left, before } = rewrite(message, whole);
+          const { bytes, text, left, before } = await rewrite(message, whole);
           expect(left).toBeUndefined();
           const was = await PostalMime.parse(before);
           const is = await PostalMime.parse(bytes);
@@ -59,16 +59,17 @@ describe("a client's texts", () => {
     },
   );
 
-  it("leave every other byte as it came: attachments, quoted messages, preamble, epilogue, other charsets", () => {
+  it("leave every other byte as it came: attachments, quoted messages, preamble, epilogue, other charsets", async () => {
     const file = 'text/html; name="a.html"';
     const others = [
       part(file, "7bit", "<a href='http://old.example/'>file</a>"),
       `Content-Disposition: attachment\n${part("text/plain", "7bit", "http://old.example/")}`,
       part("message/rfc822", "7bit", "Subject: x\n\nhttp://old.example/"),
       part("text/calendar", "7bit", "http://old.example/"),
+      part("text/plain; format=flowed; delsp=yes", "7bit", "http://old.example/ \nrest"),
       part("text/plain; charset=iso-2022-jp", "7bit", "http://old.example/"),
     ];
-    const { text, before, left } = rewrite(
+    const { text, before, left } = await rewrite(
       mixed(...others, part("text/html", "7bit", "<p>http://old.example/</p>")),
     );
     expect(left).toBe("charset");
@@ -80,26 +81,28 @@ describe("a client's texts", () => {
     ["signed", `multipart/signed; protocol="x"; boundary="b;1"`],
     ["encrypted", `multipart/encrypted; boundary="b;1"`],
     ["encrypted", "application/pkcs7-mime; smime-type=signed-data"],
-  ])("stay when the message is %s", (why, type) => {
+  ])("stay when the message is %s", async (why, type) => {
     const message = mixed(part("text/plain", "7bit", "http://old.example/")).replace(
       'multipart/mixed;\n boundary="b;1"',
       type,
     );
-    const { bytes, before, left } = rewrite(message);
+    const { bytes, before, left } = await rewrite(message);
     expect(left).toBe(why);
     expect(bytes).toBe(before);
   });
 
-  it("stay when they are signed within themselves", () => {
-    const { bytes, before, left } = rewrite(
+  it("stay when they are signed within themselves", async () => {
+    const { bytes, before, left } = await rewrite(
       `From: a@b.c\n\n-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\nhttp://old.example/\n`,
     );
     expect([left, bytes]).toEqual(["signed", before]);
   });
 
-  it("change beside a part that is signed", () => {
+  it("change beside a part that is signed", async () => {
     const signed = `Content-Type: multipart/signed; boundary=in\n\n--in\n\nhttp://old.example/\n--in--`;
-    const { text, before } = rewrite(mixed(signed, part("text/plain", "7bit", "foot http://old.example/")));
+    const { text, before } = await rewrite(
+      mixed(signed, part("text/plain", "7bit", "foot http://old.example/")),
+    );
     expect(text).toBe(before.toString("latin1").replace("foot http://old.example/", `foot ${LINK}`));
   });
 
@@ -114,16 +117,33 @@ describe("a client's texts", () => {
     ["of 10,000 parts", mixed(...Array.from({ length: 10_000 }, () => "\nhttp://old.example/"))],
     ["with a header without end", `From: a@b.c\nX-A: ${"a\n ".repeat(100_000)}\n\nhttp://old.example/\n`],
     ["of delimiters alone", `Content-Type: multipart/mixed; boundary=b\n\n${"--b\n".repeat(200_000)}`],
-  ])("stay in a message %s", (_, message) => {
-    const { bytes, before, left } = rewrite(message);
+  ])("stay in a message %s", async (_, message) => {
+    const { bytes, before, left } = await rewrite(message);
     expect([left, bytes === before]).toEqual(["too complex", true]);
   });
 
   it("go into quoted-printable when a line grows too long, and the field says so", async () => {
     const body = Array.from({ length: 20 }, () => "http://old.example/").join(" ");
-    const { bytes, text } = rewrite(`From: a@b.c\nX-Last: x\n\n${body}\n`);
+    const { bytes, text } = await rewrite(`From: a@b.c\nX-Last: x\n\n${body}\n`);
     expect(text).toContain("\r\nX-Last: x\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n");
     expect((await PostalMime.parse(bytes)).text).toContain(`${LINK} ${LINK}`);
+  });
+
+  it("are asked for HTML first, in whose text it is said what is to stay in others", async () => {
+    const asked: string[] = [];
+    const message = mixed(
+      part("text/plain", "7bit", "one"),
+      part("text/html", "7bit", "two"),
+      part("text/plain", "7bit", "three"),
+    );
+    const { bytes } = await rewriteLeaves(crlf(message), async ({ type, text, isFirst }) => {
+      asked.push(`${type} ${text} ${isFirst}`);
+      return text.toUpperCase();
+    });
+    expect(asked).toEqual(["text/html two true", "text/plain one true", "text/plain three false"]);
+    expect(Buffer.from(bytes).toString()).toBe(
+      crlf(message).toString().replace("one", "ONE").replace("two", "TWO").replace("three", "THREE"),
+    );
   });
 
   it("are looked into for a placeholder, however they are encoded", () => {

@@ -1,0 +1,147 @@
+/** Mail with links that lead through us, from the API and from a mail program to the mailbox: each recipient's are their own, and its signature holds. */
+import { load } from "cheerio";
+import { createTransport } from "nodemailer";
+import PostalMime from "postal-mime";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { has, openDkim, rawOf, signatures } from "./smtp-witness.ts";
+import { type InboxMessage, System, until } from "./system.ts";
+
+let system: System;
+beforeAll(async () => {
+  system = await System.start();
+}, 100_000);
+afterAll(() => system.remove());
+
+const LINK = "https://example.org/shop?id=17&lang=de";
+const HTML = `<html><body><p>Grüße aus <a href="${LINK.replace("&", "&amp;")}">Berlin</a></p></body></html>`;
+const TEXT = `Grüße aus Berlin: ${LINK}\n`;
+const ALL = { TrackOpens: true, TrackLinks: "HtmlAndText" };
+
+async function send(to: string[], more: Record<string, unknown> = {}): Promise<string> {
+  const message = { From: "sender@example.com", Subject: "Hello", HtmlBody: HTML, TextBody: TEXT, ...more };
+  const { status, json } = await system.api("POST", "/email", { ...message, To: to.join(", ") });
+  expect(status, JSON.stringify(json)).toBe(200);
+  return json.MessageID as string;
+}
+
+async function submit(to: string[], headers: Record<string, string>): Promise<string> {
+  const { smtp, serverToken, from } = system.local;
+  const transport = createTransport({
+    ...{ host: "127.0.0.1", port: smtp.port, requireTLS: true, tls: { rejectUnauthorized: false } },
+    auth: { user: serverToken, pass: serverToken },
+  });
+  const { response } = await transport.sendMail({
+    ...{ from, to, subject: "Hello", html: HTML, text: TEXT, headers },
+    attachments: [{ filename: "page.html", content: HTML }],
+  });
+  transport.close();
+  return /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/.exec(response)?.[0] ?? response;
+}
+
+/** What a mail program shows of it, and what others think of its signatures. */
+async function read(message: InboxMessage) {
+  const raw = await rawOf(system, message);
+  const { html = "", text = "", headers, attachments } = await PostalMime.parse(raw);
+  const page = load(html);
+  const all = (selector: string, name: string) =>
+    page(selector)
+      .toArray()
+      .map((element) => page(element).attr(name) ?? "");
+  const field = (name: string) => headers.find((h) => h.key === name)?.value ?? "";
+  return {
+    ...{ raw, text, hrefs: all("a", "href"), pictures: all("img", "src"), attachments },
+    inText: text.match(/https?:\/\/\S+/g) ?? [],
+    listUnsubscribe: field("list-unsubscribe"),
+    post: field("list-unsubscribe-post"),
+    dkim: await signatures(system, raw),
+  };
+}
+
+const ours = (door: string) =>
+  new RegExp(`^${system.local.http.replaceAll(".", "\\.")}/${door}/[a-z2-7]{62}([./]|$)`);
+const names = (prefix: string) =>
+  ["one@a.example", "two@a.example", "three@b.example"].map((a) => `${prefix}-${a}`);
+
+describe("a tracked message", () => {
+  const ways: Record<string, (to: string[]) => Promise<string>> = {
+    "the API": (to) => send(to, ALL),
+    SMTP: (to) => submit(to, { "X-PM-TrackOpens": "true", "X-PM-TrackLinks": "HtmlAndText" }),
+  };
+  for (const [way, submitTo] of Object.entries(ways)) {
+    const prefix = way === "SMTP" ? "smtp" : "api";
+
+    it(`by ${way} to one arrives with links of ours, signed and whole`, async () => {
+      const id = await submitTo([`${prefix}@one.example`]);
+      const { hrefs, pictures, inText, dkim, attachments, raw } = await read(
+        await system.arrives(`${prefix}@one.example`),
+      );
+      expect([hrefs.length, pictures.length, inText.length]).toEqual([1, 1, 1]);
+      expect(hrefs[0]).toMatch(ours("c"));
+      expect(inText[0]).toMatch(ours("c"));
+      expect(pictures[0]).toMatch(ours("o"));
+      expect(dkim).toEqual(["pass", "pass"]);
+      if (has("opendkim")) expect(await openDkim(system, raw)).toMatch(/succeeded/);
+      if (way === "SMTP") {
+        const file = attachments[0]?.content as ArrayBuffer;
+        expect(Buffer.from(file).toString()).toBe(HTML);
+      }
+      const { json } = await system.api("GET", `/messages/outbound/${id}/details`);
+      expect(json.HtmlBody).toContain(hrefs[0]);
+    });
+
+    it(`by ${way} to three arrives at each with links of their own, and each copy's signature holds`, async () => {
+      const to = names(prefix);
+      const id = await submitTo(to);
+      const copies = await Promise.all(to.map(async (address) => read(await system.arrives(address))));
+      for (const { hrefs, pictures, inText, dkim, raw } of copies) {
+        expect(hrefs[0]).toMatch(ours("c"));
+        expect(inText[0]).toMatch(ours("c"));
+        expect(pictures[0]).toMatch(ours("o"));
+        expect(dkim).toEqual(["pass", "pass"]);
+        if (has("opendkim")) expect(await openDkim(system, raw)).toMatch(/succeeded/);
+      }
+      const links = copies.flatMap(({ hrefs, pictures, inText }) => [...hrefs, ...pictures, ...inText]);
+      expect(new Set(links).size).toBe(9);
+      await until("all is archived", async () => (await system.ledger()).waiting === 0);
+      for (const what of ["dump", "details"]) {
+        const { json } = await system.api("GET", `/messages/outbound/${id}/${what}`);
+        expect(json.Body).not.toMatch(/\/[cou]\/=?\r?\n?[a-z2-7]*~/);
+      }
+      const details = (await system.api("GET", `/messages/outbound/${id}/details`)).json;
+      expect(details.HtmlBody).toContain(copies[0]?.hrefs[0]);
+      // Each arrived once.
+      for (const address of to) expect(await system.inbox({ to: address })).toHaveLength(1);
+    });
+  }
+
+  it("that is tracked to nobody's wish arrives as it was written, in one transaction for a domain", async () => {
+    await send(names("plain"));
+    const { hrefs, inText } = await read(await system.arrives("plain-one@a.example"));
+    expect([hrefs, inText]).toEqual([[LINK], [LINK]]);
+    const [both] = await system.inbox({ to: "plain-one@a.example" });
+    expect(both?.envelope.to.toSorted()).toEqual(["plain-one@a.example", "plain-two@a.example"]);
+  });
+});
+
+describe("a broadcast", () => {
+  it("has a footer and the fields that unsubscribe with one click, each recipient's own", async () => {
+    const to = names("news");
+    await send(to, { MessageStream: "broadcast" });
+    const fields: string[] = [];
+    for (const address of to) {
+      const { hrefs, text, listUnsubscribe, post, dkim } = await read(await system.arrives(address));
+      expect(hrefs[0]).toBe(LINK);
+      expect(hrefs[1]).toMatch(ours("u"));
+      expect(text).toContain(`Unsubscribe: ${hrefs[1]}`);
+      const [, mailbox, url] =
+        /^<mailto:(u-[a-z2-7]{62}@bounces\.example\.com)\?subject=unsubscribe>, <(.*)>$/.exec(
+          listUnsubscribe,
+        ) ?? [listUnsubscribe];
+      expect(mailbox).toBeDefined();
+      expect([url, post]).toEqual([hrefs[1], "List-Unsubscribe=One-Click"]);
+      expect(dkim).toEqual(["pass", "pass"]);
+      fields.push(listUnsubscribe);
+    }
+    expect(new Set(fields).size).toBe(3);
+  });
+});
