@@ -123,6 +123,69 @@ describe("a tracked message", () => {
   });
 });
 
+describe("what a recipient does with the links", () => {
+  const READER = { "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0" };
+
+  it("is told of that recipient, and of nobody else", async () => {
+    const to = names("act");
+    const id = await send(to, ALL);
+    const { hrefs, pictures, inText } = await read(await system.arrives(to[1] ?? ""));
+    const picture = await fetch(pictures[0] ?? "", { headers: READER });
+    expect([picture.status, picture.headers.get("content-type")]).toEqual([200, "image/gif"]);
+    for (const link of [hrefs[0], inText[0]]) {
+      const clicked = await fetch(link ?? "", { redirect: "manual", headers: READER });
+      expect([clicked.status, clicked.headers.get("location")]).toEqual([302, LINK]);
+    }
+    const seen = async (what: string) => {
+      const { json } = await system.api("GET", `/messages/outbound/${what}/${id}?count=10&offset=0`);
+      return json[what === "opens" ? "Opens" : "Clicks"] as Record<string, unknown>[];
+    };
+    await until("the open and the click are recorded", async () => {
+      return (await seen("opens")).length > 0 && (await seen("clicks")).length > 0;
+    });
+    expect(await seen("opens")).toMatchObject([{ Recipient: to[1], MessageID: id }]);
+    // The same link in both texts is one, and its first click is kept.
+    expect(await seen("clicks")).toMatchObject([
+      { Recipient: to[1], OriginalLink: LINK, ClickLocation: "HTML" },
+    ]);
+    const { json: stats } = await system.api("GET", "/stats/outbound");
+    expect(stats.TotalTrackedLinksSent).toBeGreaterThanOrEqual(3);
+  });
+
+  it("a link that was changed leads nowhere", async () => {
+    await send(["evil@one.example"], ALL);
+    const [link = ""] = (await read(await system.arrives("evil@one.example"))).hrefs;
+    const cut = link.lastIndexOf("/") + 2;
+    const evil = link.slice(0, cut) + Buffer.from("https://evil.example/").toString("base64url");
+    for (const changed of [evil, link.replace(/[a-z2-7]\/h/, "/h"), `${link}A`]) {
+      const { status, headers } = await fetch(changed, { redirect: "manual" });
+      expect([status, headers.get("location")]).toEqual([404, null]);
+    }
+  });
+
+  it("a click of a mail program's button unsubscribes that recipient, and the next send is refused", async () => {
+    const to = names("leave");
+    await send(to, { MessageStream: "broadcast" });
+    const { listUnsubscribe } = await read(await system.arrives(to[2] ?? ""));
+    const [, url = ""] = /<(http[^>]+)>/.exec(listUnsubscribe) ?? [];
+    const body = "List-Unsubscribe=One-Click";
+    const headers = { "Content-Type": "application/x-www-form-urlencoded" };
+    expect((await fetch(url, { method: "POST", headers, body })).status).toBe(200);
+    const again = (address = "", MessageStream = "broadcast") =>
+      system.api("POST", "/email", {
+        ...{ From: "sender@example.com", To: address, Subject: "Again", TextBody: "x", MessageStream },
+      });
+    expect(await again(to[2])).toMatchObject({ status: 422, json: { ErrorCode: 406 } });
+    // The others, and on another stream the same, still get mail.
+    expect((await again(to[0])).status).toBe(200);
+    expect((await again(to[2], "outbound")).status).toBe(200);
+    const { json } = await system.api("GET", "/message-streams/broadcast/suppressions/dump");
+    expect(json.Suppressions).toMatchObject([
+      { EmailAddress: to[2], SuppressionReason: "ManualSuppression", Origin: "Recipient" },
+    ]);
+  });
+});
+
 describe("a broadcast", () => {
   it("has a footer and the fields that unsubscribe with one click, each recipient's own", async () => {
     const to = names("news");
