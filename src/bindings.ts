@@ -14,6 +14,8 @@ import { isScheduledOutbox } from "./accept/schedule-release.ts";
 import { makeTracker } from "./accept/tracker.ts";
 import type { TrackingNeeds } from "./accept/tracking.ts";
 import { lookUpAddresses } from "./accounts/dns.ts";
+import { hookSettings } from "./accounts/hook-settings.ts";
+import { hooksOf, serversWithHooks } from "./accounts/hooks.ts";
 import { loadPolicy, type ServerPolicy } from "./accounts/policy.ts";
 import { openKeys } from "./accounts/signing-keys.ts";
 import { checkLogin } from "./accounts/smtp-tokens.ts";
@@ -22,6 +24,9 @@ import { accountOfToken, serverIdOf } from "./accounts/token.ts";
 import type { ApiNeeds } from "./api/app.ts";
 import type { TrackingDoorNeeds } from "./api/tracking.ts";
 import { together } from "./archive/pending.ts";
+import { contentOf, hasDump } from "./api/bounce-dump.ts";
+import { findBounce, findBounceOf } from "./archive/bounces.ts";
+import { findInbound, moveInbound } from "./archive/inbound.ts";
 import { fillBlanks } from "./compose/fill.ts";
 import { sign } from "./compose/sign.ts";
 import type { DeliverNeeds } from "./deliver/consume.ts";
@@ -52,10 +57,14 @@ import { parseMessageId, parseShardName, type Region, shardName } from "./mail/m
 import { formatReturnPath } from "./mail/return-path.ts";
 import { regionOf } from "./mail/shards.ts";
 import { fillRecipient, RECIPIENT_BLANK } from "./mail/tracking-link.ts";
+import type { CallNeeds } from "./notify/call.ts";
+import type { HookObject } from "./notify/hook.ts";
+import type { HookNeeds } from "./notify/hook-needs.ts";
 import type { EventsObject, LogNeeds } from "./notify/log.ts";
 import {
   bulkOf,
   eventsOf,
+  hookOf,
   outboxesPerRegion,
   outboxOf,
   scheduleOf,
@@ -84,6 +93,7 @@ export interface Env {
   DESTINATION: DurableObjectNamespace<DestinationObject>;
   EVENTS: DurableObjectNamespace<EventsObject>;
   SEEN: DurableObjectNamespace<SeenObject>;
+  HOOK: DurableObjectNamespace<HookObject>;
   SEND_EMAIL: SendEmail;
   MAIL_DOMAIN: string;
   PUBLIC_URL: string;
@@ -244,10 +254,61 @@ export function logNeeds(env: Env): LogNeeds {
   return {
     now: Date.now,
     log,
-    // Nobody is told yet: what delivers to hooks (accounts/hooks.ts has who they are) comes with the delivery of webhooks.
-    hooks: async () => [],
-    wakeHook: async () => undefined,
+    hooks: (serverId) => hooksOf(env.DIRECTORY, serverId),
+    wakeHook: (name, types) => hookOf(env, name).wake(types),
     suppressionChanges: (serverId, since, limit) => suppressionChanges(env.DIRECTORY, serverId, since, limit),
+  };
+}
+
+/** The log is to wake those that are new, and they are to read their settings; both find out by themselves within a minute. */
+async function hooksChanged(env: Env, serverId: number, names: string[]): Promise<void> {
+  try {
+    await eventsOf(env, serverId).hooksChanged();
+    await Promise.all(names.map((name) => hookOf(env, name).changed()));
+  } catch (error) {
+    log("hooks not told", { serverId, error: String(error) });
+  }
+}
+
+function callNeeds(env: Env): CallNeeds {
+  return {
+    fetch: (url, init) => fetch(url, init),
+    addressesOf: (host) =>
+      lookUpAddresses(host, { dnsUrl: env.DNS_OVER_HTTPS, fetchDns: (url, init) => fetch(url, init) }),
+    allowPrivate: env.ALLOW_PRIVATE_HOOKS === "1",
+  };
+}
+
+export function hookNeeds(env: Env): HookNeeds {
+  const store = { directory: env.DIRECTORY, deploymentSecret: env.EDGEPOST_SECRET };
+  return {
+    ...callNeeds(env),
+    now: Date.now,
+    log,
+    settings: (name) => hookSettings(store, name),
+    events: (serverId) => eventsOf(env, serverId),
+    async bounce(serverId, of) {
+      const bounce = await findBounceOf(env.ARCHIVE, serverId, of);
+      return bounce && { id: bounce.id, inactive: bounce.inactive, hasDump: hasDump(bounce, Date.now()) };
+    },
+    async bounceContent(serverId, id) {
+      const bounce = await findBounce(env.ARCHIVE, serverId, id);
+      return bounce && hasDump(bounce, Date.now()) ? contentOf(env.ARCHIVE, bounce) : "";
+    },
+    async inboundPayload(serverId, id) {
+      const message = await findInbound(env.ARCHIVE, serverId, id);
+      if (!message?.payload || message.status === "blocked") return undefined;
+      const { payload } = message;
+      return async () => {
+        const object = await env.MAIL.get(payload);
+        if (!object) throw new Error(`${payload} is gone`);
+        return object.body;
+      };
+    },
+    async inboundTold(serverId, id, to) {
+      for (const from of ["scheduled", "queued", "failed"] as const)
+        if (await moveInbound(env.ARCHIVE, { serverId, id }, { from, to })) return;
+    },
   };
 }
 
@@ -365,12 +426,10 @@ export function apiNeeds(env: Env): ApiNeeds {
     publicUrl: env.PUBLIC_URL,
     dnsUrl: env.DNS_OVER_HTTPS,
     fetchDns: (url, init) => fetch(url, init),
-    hooks: {
-      fetch: (url, init) => fetch(url, init),
-      addressesOf: (host) =>
-        lookUpAddresses(host, { dnsUrl: env.DNS_OVER_HTTPS, fetchDns: (url, init) => fetch(url, init) }),
-      allowPrivate: env.ALLOW_PRIVATE_HOOKS === "1",
-    },
+    hooks: callNeeds(env),
+    hook: (name) => hookOf(env, name),
+    logHead: (serverId) => eventsOf(env, serverId).head(),
+    hooksChanged: (serverId, names) => hooksChanged(env, serverId, names),
     gatewaySecret: env.GATEWAY_SECRET,
     mailDomain: env.MAIL_DOMAIN,
     async login({ user, password }, request): Promise<AuthAnswer> {
@@ -507,6 +566,7 @@ export function eraseNeeds(env: Env): EraseNeeds {
     waitingMail: (serverId) => [bulkOf(env, serverId), scheduleOf(env, serverId)],
     events: (serverId) => eventsOf(env, serverId),
     seen: (serverId) => seenOf(env, serverId),
+    hook: (name) => hookOf(env, name),
     sendSystemMessage: (message) => systemMessage(env, message),
   };
 }
@@ -514,7 +574,8 @@ export function eraseNeeds(env: Env): EraseNeeds {
 /** Each Outbox arms its own alarm, and so does what releases bulk and scheduled mail into it; this wakes one whose alarm was lost. */
 export async function sweepAll(env: Env): Promise<void> {
   const shards = await shardNames(env);
-  for (const serverId of new Set(shards.map((shard) => parseShardName(shard).serverId))) {
+  const senders = shards.map((shard) => parseShardName(shard).serverId);
+  for (const serverId of new Set([...senders, ...(await serversWithHooks(env.DIRECTORY))])) {
     try {
       await Promise.all([eventsOf(env, serverId).sweep(), seenOf(env, serverId).sweep()]);
     } catch (error) {

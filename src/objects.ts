@@ -21,6 +21,11 @@ export function seenOf(env: Env, serverId: number) {
   return env.SEEN.get(env.SEEN.idFromName(String(serverId)));
 }
 
+/** By its name (accounts/hooks.ts). */
+export function hookOf(env: Env, name: string) {
+  return env.HOOK.get(env.HOOK.idFromName(name));
+}
+
 export function scheduleOf(env: Env, serverId: number) {
   return env.SCHEDULE.get(env.SCHEDULE.idFromName(String(serverId)));
 }

@@ -12,6 +12,7 @@ import {
   type Env,
   emailRoutingNeeds,
   eraseNeeds,
+  hookNeeds,
   logNeeds,
   outboxNeeds,
   scheduleNeeds,
@@ -24,6 +25,7 @@ import { DestinationObject } from "./deliver/destination.ts";
 import { erase } from "./erase/erase.ts";
 import { log } from "./log.ts";
 import type { DeliveryJob } from "./mail/job.ts";
+import { HookObject } from "./notify/hook.ts";
 import { EventsObject } from "./notify/log.ts";
 import { receiveRouted } from "./receive/email-routing.ts";
 import { SeenObject } from "./track/seen.ts";
@@ -61,6 +63,12 @@ export class Events extends EventsObject {
 export class Seen extends SeenObject {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env, seenNeeds(env));
+  }
+}
+
+export class Hook extends HookObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, hookNeeds(env));
   }
 }
 

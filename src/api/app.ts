@@ -37,6 +37,8 @@ import { templatePushEndpoints } from "./template-push.ts";
 import { templateValidationEndpoints } from "./template-validation.ts";
 import { type TemplatedNeeds, templatedEndpoints } from "./templated.ts";
 import { type TemplateNeeds, templateEndpoints } from "./templates.ts";
+import { webhookDeliveryEndpoints } from "./webhook-deliveries.ts";
+import { webhookSecretEndpoints } from "./webhook-secrets.ts";
 import { type WebhookNeeds, webhookEndpoints } from "./webhooks.ts";
 
 export type ApiNeeds = TemplatedNeeds &
@@ -70,6 +72,8 @@ export function endpoints(needs: ApiNeeds): Endpoint[] {
     ...smtpTokenEndpoints(needs),
     ...streamEndpoints(needs),
     ...webhookEndpoints(needs),
+    ...webhookDeliveryEndpoints(needs),
+    ...webhookSecretEndpoints(needs),
     ...suppressionEndpoints(needs),
     ...bounceEndpoints(needs),
     ...inboundRuleEndpoints(needs),

@@ -1,7 +1,7 @@
 /** A bounce as Postmark's API shows it (§8.1 of the wire contract), and the schemas that say so. */
 import * as z from "zod";
 import type { Bounce } from "../archive/bounces.ts";
-import { BOUNCE_TYPES, bounceTypeOf } from "./bounce-types.ts";
+import { BOUNCE_TYPES, bounceTypeOf } from "../smtp/bounce-types.ts";
 import { formatTime } from "./time.ts";
 
 export const bounceType = z.enum(Object.keys(BOUNCE_TYPES) as [string, ...string[]]);

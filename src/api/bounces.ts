@@ -7,12 +7,11 @@ import {
   type ListedBounce,
   listBounces,
   markActive,
-  storyOf,
 } from "../archive/bounces.ts";
+import { BOUNCE_TYPES, bounceTypeOf } from "../smtp/bounce-types.ts";
 import { reactivate } from "../suppress/list.ts";
-import { dumpText } from "./bounce-dump.ts";
+import { contentOf, hasDump } from "./bounce-dump.ts";
 import { bounceJson, bounceType, canActivate, listedBounce, shownBounce } from "./bounce-json.ts";
-import { BOUNCE_TYPES, bounceTypeOf } from "./bounce-types.ts";
 import { cursorParameter, formatCursor } from "./cursor.ts";
 import { type Endpoint, serverEndpoint } from "./endpoint.ts";
 import { apiError, type Result } from "./error.ts";
@@ -30,7 +29,6 @@ const NOT_FOUND = apiError(1001, "The bounce you requested was not found.");
 const NOT_FOUND_WHEN = { 1001: "There is no such bounce" };
 const CANNOT_ACTIVATE = apiError(1003, "Due to the type of bounce, this address cannot be reactivated.");
 const DEFAULT_STREAM = "outbound";
-const DUMP_KEPT_MS = 30 * 86_400_000;
 
 const family = "Bounces";
 export function bounceEndpoints(needs: ReadNeeds): Endpoint[] {
@@ -167,7 +165,7 @@ function oneEndpoints(needs: ReadNeeds): Endpoint[] {
       async ({ policy, params }) => {
         const bounce = await bounceOf(needs, policy.serverId, params.id);
         if ("error" in bounce) return bounce;
-        return { ok: { ...shown(needs, bounce.ok), Content: await contentOf(needs, bounce.ok) } };
+        return { ok: { ...shown(needs, bounce.ok), Content: await dumpOf(needs, bounce.ok) } };
       },
     ),
     serverEndpoint(
@@ -182,7 +180,7 @@ function oneEndpoints(needs: ReadNeeds): Endpoint[] {
       },
       async ({ policy, params }) => {
         const bounce = await bounceOf(needs, policy.serverId, params.id);
-        return "error" in bounce ? bounce : { ok: { Body: await contentOf(needs, bounce.ok) } };
+        return "error" in bounce ? bounce : { ok: { Body: await dumpOf(needs, bounce.ok) } };
       },
     ),
   ];
@@ -218,7 +216,7 @@ function activateEndpoint(needs: ReadNeeds): Endpoint {
         await announce(needs, serverId, [{ stream, email, removed: true }]);
         await fromArchive(markActive(needs.archive(serverId), serverId, stream, [email]));
       }
-      const Content = await contentOf(needs, bounce);
+      const Content = await dumpOf(needs, bounce);
       return {
         ok: { Message: "OK", Bounce: { ...shown(needs, { ...bounce, inactive: false }), Content } },
       };
@@ -233,16 +231,11 @@ async function bounceOf(needs: ReadNeeds, serverId: number, id = ""): Promise<Re
 }
 
 function shown(needs: ReadNeeds, bounce: ListedBounce) {
-  return bounceJson(bounce, hasDump(needs, bounce));
+  return bounceJson(bounce, hasDump(bounce, needs.now()));
 }
 
 /** "" when nothing is kept. */
-async function contentOf(needs: ReadNeeds, bounce: ListedBounce): Promise<string> {
-  if (!hasDump(needs, bounce)) return "";
-  const story = await fromArchive(storyOf(needs.archive(bounce.serverId), bounce));
-  return story ? dumpText(story) : "";
-}
-
-function hasDump({ now }: ReadNeeds, { hasStory, bouncedAt }: ListedBounce): boolean {
-  return hasStory && now() - bouncedAt < DUMP_KEPT_MS;
+async function dumpOf(needs: ReadNeeds, bounce: ListedBounce): Promise<string> {
+  if (!hasDump(bounce, needs.now())) return "";
+  return fromArchive(contentOf(needs.archive(bounce.serverId), bounce));
 }

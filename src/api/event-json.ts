@@ -1,7 +1,7 @@
 /** An event as `GET /events` shows it: Postmark's fields where a webhook of the kind has them (§16 of the wire contract). */
 import * as z from "zod";
 import { EVENT_TYPES, type LoggedEvent } from "../mail/event.ts";
-import { readerJson } from "./seen-json.ts";
+import { readerJson } from "../notify/reader-json.ts";
 import { formatTime } from "./time.ts";
 
 export const eventSchema = z.looseObject({

@@ -22,7 +22,7 @@ const WORDS = new Map(
     stats: STATS_WORDS,
     triggers: "inboundrules",
     "message-streams": STREAM_WORDS,
-    webhooks: "verify statistics",
+    webhooks: "verify statistics deliveries replay resume secrets",
     servers: "tokens",
     domains: DOMAIN_WORDS,
     senders: "resend verifyspf requestnewdkim",

@@ -3,7 +3,7 @@ import * as z from "zod";
 import type { Click } from "../archive/clicks.ts";
 import type { Open } from "../archive/opens.ts";
 import type { SeenFilter } from "../archive/seen.ts";
-import type { Reader } from "../mail/reader.ts";
+import { readerJson } from "../notify/reader-json.ts";
 import { fromDateParameter, pageParameters, textParameter, toDateParameter, wordParameter } from "./query.ts";
 import { formatTime } from "./time.ts";
 
@@ -71,33 +71,5 @@ export function seenJson({ reader, messageId, stream, at, tag, email }: Open | C
     ReceivedAt: formatTime(at),
     Tag: tag ?? "",
     Recipient: email,
-  };
-}
-
-export function readerJson({ client, os, platform, userAgent, geo }: Reader) {
-  return {
-    Client: programJson(client),
-    OS: programJson(os),
-    Platform: platform,
-    UserAgent: userAgent,
-    Geo: geoJson(geo),
-  };
-}
-
-function programJson({ name, company, family }: Reader["client"]) {
-  return { Name: name, Company: company, Family: family };
-}
-
-/** What is undefined is not written into JSON. */
-function geoJson(geo: Reader["geo"]) {
-  return {
-    CountryISOCode: geo.countryIsoCode,
-    Country: geo.country,
-    RegionISOCode: geo.regionIsoCode,
-    Region: geo.region,
-    City: geo.city,
-    Zip: geo.zip,
-    Coords: geo.coords,
-    IP: geo.ip,
   };
 }

@@ -2,6 +2,7 @@
 import * as z from "zod";
 import type { Server } from "../accounts/create.ts";
 import { DnsUnavailable } from "../accounts/dns.ts";
+import { newHooks, SERVER_HOOKS, serverHookNames } from "../accounts/hooks.ts";
 import { addServer, changeServer, deleteServer, findServer, listServers } from "../accounts/servers.ts";
 import { NO_SERVER_TOKEN } from "./authenticate.ts";
 import { cursorParameter, formatCursor } from "./cursor.ts";
@@ -175,7 +176,9 @@ async function create(accountId: number, body: z.infer<typeof newServerFields>, 
   if (name === undefined) return refused(608, "The server's 'Name' is missing.");
   const inboundDomain = await checkInboundDomain(body.InboundDomain, "", needs);
   if ("error" in inboundDomain) return inboundDomain;
-  const settings = { ...fields.ok, name, inboundDomain: inboundDomain.ok };
+  // Nothing is in the log of a server that is not there yet.
+  const hookStarts = Object.fromEntries(newHooks(fields.ok).map((type) => [type, 0]));
+  const settings = { ...fields.ok, name, inboundDomain: inboundDomain.ok, hookStarts };
   const made = await settled(addServer(needs, { accountId, ...settings }, needs.now()));
   if ("taken" in made) return { error: TAKEN[made.taken] };
   const { server, token } = made;
@@ -195,10 +198,18 @@ async function change(
   if ("error" in fields) return fields;
   const inboundDomain = await checkInboundDomain(body.InboundDomain, server.inboundDomain, needs);
   if ("error" in inboundDomain) return inboundDomain;
-  const settings = { ...fields.ok, inboundDomain: inboundDomain.ok };
+  const begun = newHooks(fields.ok, server);
+  const head = begun.length > 0 ? await settled(needs.logHead(server.id)) : 0;
+  const starts = Object.fromEntries(begun.map((type) => [type, head]));
+  const settings = {
+    ...{ ...fields.ok, inboundDomain: inboundDomain.ok },
+    ...(begun.length > 0 && { hookStarts: { ...server.hookStarts, ...starts } }),
+  };
   const changed = await settled(changeServer(needs.directory, server.id, settings));
   if (changed && "taken" in changed) return { error: TAKEN[changed.taken] };
   await needs.policyChanged(server.id);
+  if (changed && SERVER_HOOKS.some(([field]) => fields.ok[field] !== undefined))
+    await needs.hooksChanged(server.id, serverHookNames(changed));
   return show(changed, needs, absent);
 }
 

@@ -10,6 +10,10 @@ export interface SettingsNeeds {
   policyChanged(serverId: number): Promise<void>;
   /** The same for all servers of an account: its domains or senders were changed. */
   accountChanged(accountId: number): Promise<void>;
+  /** The place of the newest event in the server's log: a hook that begins now begins behind it. Rejects when the log is away. */
+  logHead(serverId: number): Promise<number>;
+  /** Those hooks of the server, by name (accounts/hooks.ts), were made or changed; what cannot be told finds out within a minute. */
+  hooksChanged(serverId: number, names: string[]): Promise<void>;
   /** Seals what is secret and shown again (accounts/secret.ts). */
   deploymentSecret: string;
   /** Right side of Message-IDs; the names that customers' DNS points to are below it. */

@@ -38,6 +38,7 @@ export const webhookBody = z.object({
   HttpAuth: z.object({ Username: scalar.default(""), Password: scalar.default("") }).optional(),
   HttpHeaders: z.array(z.object({ Name: z.string().default(""), Value: scalar.default("") })).optional(),
   Triggers: Triggers.optional(),
+  RetryFor: z.string().optional(),
   /** Ours to say, and told apart from what is only unknown. */
   ID: scalar.optional(),
   Status: scalar.optional(),
@@ -61,13 +62,14 @@ export const shownWebhook = z.object({
     SubscriptionChange: on,
   }),
   Status: z.enum(["verified", "unverified"]),
+  RetryFor: z.enum(["Standard", "ThreeDays"]),
 });
 
 export const FIELD_ERRORS = {
   1354: "`Url` is missing or no http or https URL",
   1355: "There is no body",
   1358: "A header's name is missing, is no name, or is not the customer's to set",
-  1361: "A header, the user or the password has a value that cannot be sent",
+  1361: "A header, the user or the password has a value that cannot be sent, or `RetryFor` is no word of its",
   1362: "`Status` is given, and none that there is",
   1363: "`Status` is given",
 };
@@ -85,6 +87,8 @@ const NEW: WebhookSettings = {
     SubscriptionChange: { Enabled: false },
   },
   status: "verified",
+  retryFor: "standard",
+  secrets: [],
 };
 
 /** What the body makes of the settings that are there; what it does not name stays as it is. */
@@ -93,6 +97,8 @@ export function readSettings(body: WebhookBody, before: WebhookSettings = NEW): 
   if (wrong) return { error: wrong };
   const url = body.Url?.trim() ?? before.url;
   if (!isHookUrl(url)) return refused(1354, "The 'Url' of a webhook must be a valid http or https URL.");
+  const retryFor = readRetryFor(body, before);
+  if (!retryFor) return refused(1361, "'RetryFor' of a webhook must be 'Standard' or 'ThreeDays'.");
   const { HttpAuth: auth, HttpHeaders: headers } = body;
   const isNone = auth?.Username === "" && auth.Password === "";
   return {
@@ -102,8 +108,15 @@ export function readSettings(body: WebhookBody, before: WebhookSettings = NEW): 
       headers: headers?.map(({ Name, Value }) => ({ name: Name, value: Value })) ?? before.headers,
       triggers: mergeTriggers(before.triggers, body.Triggers),
       status: body.Verify === undefined ? before.status : body.Verify ? "verified" : "unverified",
+      retryFor,
+      secrets: before.secrets,
     },
   };
+}
+
+function readRetryFor({ RetryFor }: WebhookBody, before: WebhookSettings) {
+  if (!RetryFor) return before.retryFor;
+  return (["standard", "threeDays"] as const).find((word) => word.toLowerCase() === RetryFor.toLowerCase());
 }
 
 function mergeTriggers(before: WebhookTriggers, given: WebhookBody["Triggers"] = {}): WebhookTriggers {
@@ -157,7 +170,8 @@ function authError({ HttpAuth }: WebhookBody): ApiError | undefined {
   return isWrong ? apiError(1361, "'HttpAuth' has an invalid 'Username' or 'Password'.") : undefined;
 }
 
-export function webhookJson({ id, url, stream, auth, headers, triggers, status }: Webhook) {
+export function webhookJson(webhook: Webhook): z.infer<typeof shownWebhook> {
+  const { id, url, stream, auth, headers, triggers, status, retryFor } = webhook;
   return {
     ID: id,
     Url: url,
@@ -166,5 +180,6 @@ export function webhookJson({ id, url, stream, auth, headers, triggers, status }
     HttpHeaders: headers.map(({ name, value }) => ({ Name: name, Value: value })),
     Triggers: triggers,
     Status: status,
+    RetryFor: retryFor === "threeDays" ? "ThreeDays" : "Standard",
   };
 }

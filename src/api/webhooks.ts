@@ -3,23 +3,33 @@
  * `Verify` asks for it.
  */
 import * as z from "zod";
+import { webhookName } from "../accounts/hooks.ts";
 import { findStream } from "../accounts/streams.ts";
 import {
   changeWebhook,
   createWebhook,
   deleteWebhook,
-  findWebhook,
   listWebhooks,
   MAX_WEBHOOKS,
   type Webhook,
   type WebhookSettings,
 } from "../accounts/webhooks.ts";
+import type { TriggerStatistics } from "../notify/hook.ts";
 import { type Endpoint, serverEndpoint } from "./endpoint.ts";
-import { type ApiError, apiError, type Result, refused, Unavailable } from "./error.ts";
+import { type ApiError, apiError, refused, Unavailable } from "./error.ts";
 import { textParameter } from "./query.ts";
 import { type SettingsNeeds, settled } from "./settings-needs.ts";
 import { isStream, NO_STREAM, NO_STREAM_WHEN } from "./streams.ts";
+import { formatTime } from "./time.ts";
 import { FIELD_ERRORS, readSettings, shownWebhook, webhookBody, webhookJson } from "./webhook-fields.ts";
+import {
+  type HookStubs,
+  hookAnswer,
+  NOT_FOUND,
+  NOT_FOUND_WHEN,
+  webhookId,
+  webhookOf,
+} from "./webhook-found.ts";
 import {
   failure,
   tryHook,
@@ -28,12 +38,10 @@ import {
   verificationJson,
 } from "./webhook-verification.ts";
 
-export type WebhookNeeds = SettingsNeeds & VerifyNeeds;
+export type WebhookNeeds = SettingsNeeds & VerifyNeeds & HookStubs;
 
 const family = "Webhooks";
 const path = "/webhooks";
-const NOT_FOUND = apiError(1352, "The webhook for the provided 'ID' was not found.");
-const NOT_FOUND_WHEN = { 1352: "There is no such webhook" };
 const NO_BODY = apiError(1355, "The request must have a body.");
 const DEFAULT_STREAM = "outbound";
 
@@ -44,6 +52,8 @@ const counted = z.object({
   FailureCount: z.int(),
   SlowCount: z.int(),
   VerySlowCount: z.int(),
+  WaitingCount: z.int(),
+  Paused: z.object({ Since: z.string(), Reason: z.string(), NextTryAt: z.string().nullable() }).nullable(),
 });
 
 export function webhookEndpoints(needs: WebhookNeeds): Endpoint[] {
@@ -103,9 +113,10 @@ function readingEndpoints(needs: WebhookNeeds): Endpoint[] {
         errors: NOT_FOUND_WHEN,
       },
       async ({ policy: { serverId }, params }) => {
-        const id = idOf(params.id);
+        const id = webhookId(params.id);
         if (id === undefined || !(await settled(deleteWebhook(needs.directory, serverId, id))))
           return { error: NOT_FOUND };
+        await forget(needs, serverId, id);
         return { ok: { ErrorCode: 0, Message: `Webhook ${id} removed.` } };
       },
     ),
@@ -144,8 +155,11 @@ function createEndpoint(needs: WebhookNeeds): Endpoint {
       const failed = body.Verify && (await failure(needs, { id: 0, serverId, stream, ...settings.ok }));
       if (failed) return failed;
       const webhook = { serverId, stream, ...settings.ok };
-      const made = await settled(createWebhook(needs, webhook, needs.now()));
+      // Known before the webhook is: what happens from then on, it is told.
+      const head = await settled(needs.logHead(serverId));
+      const made = await settled(createWebhook(needs, webhook, head, needs.now()));
       if (!made) return refused(1359, `A message stream may have at most ${MAX_WEBHOOKS} webhooks.`);
+      await needs.hooksChanged(serverId, [webhookName(serverId, made.id)]);
       return { ok: webhookJson(made) };
     },
   );
@@ -197,10 +211,9 @@ function verifyEndpoint(needs: WebhookNeeds): Endpoint {
     async ({ policy, params }) => {
       const found = await webhookOf(needs, policy.serverId, params.id);
       if ("error" in found) return found;
-      const { url, auth, headers, triggers } = found.ok;
       const result = verificationJson(found.ok, await tryHook(needs, found.ok));
       if (result.Success && found.ok.status !== "verified")
-        await change(needs, found.ok, { url, auth, headers, triggers, status: "verified" });
+        await change(needs, found.ok, { ...found.ok, status: "verified" });
       return { ok: result };
     },
   );
@@ -219,17 +232,51 @@ function statisticsEndpoint(needs: WebhookNeeds): Endpoint {
     },
     async ({ policy, params }) => {
       const found = await webhookOf(needs, policy.serverId, params.id);
-      // No event is sent to webhooks yet, so nothing was counted of any trigger.
-      return "error" in found ? found : { ok: { Id: found.ok.id, Statistics: [] } };
+      if ("error" in found) return found;
+      const { id, serverId } = found.ok;
+      const counts = await hookAnswer(needs.hook(webhookName(serverId, id)).statistics());
+      return { ok: { Id: id, Statistics: counts.map(countedJson) } };
     },
   );
 }
 
+function countedJson(of: TriggerStatistics): z.infer<typeof counted> {
+  const { paused } = of;
+  return {
+    TriggerType: of.type,
+    SuccessCount: of.taken,
+    FailureCount: of.failed,
+    SlowCount: of.slow,
+    VerySlowCount: of.verySlow,
+    WaitingCount: of.waiting,
+    Paused: paused
+      ? {
+          Since: formatTime(paused.since),
+          Reason: paused.reason,
+          NextTryAt: paused.nextTryAt === undefined ? null : formatTime(paused.nextTryAt),
+        }
+      : null,
+  };
+}
+
 async function change(needs: WebhookNeeds, webhook: Webhook, settings: WebhookSettings): Promise<Webhook> {
-  const changed = await settled(changeWebhook(needs, webhook, settings, needs.now()));
+  const { serverId, id } = webhook;
+  const head = () => needs.logHead(serverId);
+  const changed = await settled(changeWebhook(needs, webhook, settings, head, needs.now()));
   if (!changed)
     throw new Unavailable("The webhook was changed by another request at the same time. Please try again.");
+  await needs.hooksChanged(serverId, [webhookName(serverId, id)]);
   return changed;
+}
+
+/** What its object keeps goes at once; if it cannot be told, by its own alarm. */
+async function forget(needs: WebhookNeeds, serverId: number, id: number): Promise<void> {
+  const name = webhookName(serverId, id);
+  await needs.hooksChanged(serverId, []);
+  await needs
+    .hook(name)
+    .destroy()
+    .catch((error) => needs.log("hook not removed", { hook: name, error: String(error) }));
 }
 
 async function streamError(needs: WebhookNeeds, serverId: number, id: string): Promise<ApiError | undefined> {
@@ -240,18 +287,4 @@ async function streamError(needs: WebhookNeeds, serverId: number, id: string): P
   if (stream.archivedAt !== null)
     return apiError(1350, "A webhook cannot be created for an archived message stream.");
   return undefined;
-}
-
-function idOf(text = ""): number | undefined {
-  return /^\d{1,15}$/.test(text) ? Number(text) : undefined;
-}
-
-async function webhookOf(
-  needs: WebhookNeeds,
-  serverId: number,
-  text: string | undefined,
-): Promise<Result<Webhook>> {
-  const id = idOf(text);
-  const found = id === undefined ? undefined : await settled(findWebhook(needs, serverId, id));
-  return found ? { ok: found } : { error: NOT_FOUND };
 }

@@ -112,6 +112,25 @@ export async function findBounce(
   return row && withFlag(row);
 }
 
+/** By what makes it the only one. */
+export async function findBounceOf(
+  archive: D1Database,
+  serverId: number,
+  { messageId, email, type }: Pick<Bounce, "messageId" | "email" | "type">,
+): Promise<ListedBounce | undefined> {
+  const row = await drizzle(archive)
+    .select({ ...getTableColumns(bounces), hasStory: HAS_STORY })
+    .from(bounces)
+    .where(
+      and(
+        ...[eq(bounces.serverId, serverId), eq(bounces.messageId, messageId)],
+        ...[eq(bounces.email, email), eq(bounces.type, type)],
+      ),
+    )
+    .get();
+  return row && withFlag(row);
+}
+
 /** How many bounces of each type there are, and how many of them keep their address inactive. */
 export function countBounces(
   archive: D1Database,

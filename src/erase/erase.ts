@@ -5,6 +5,7 @@
  */
 import { removeInbound, removeServerRows, removeStreamCounts } from "./archive-rows.ts";
 import { removeServer, removeServerSettings, removeStreamSettings } from "./directory-rows.ts";
+import { eraseInHooks } from "./hooks.ts";
 import { removeSome } from "./messages.ts";
 import type { EraseNeeds, Outcome } from "./needs.ts";
 import { deleteSegments } from "./objects.ts";
@@ -54,7 +55,10 @@ async function eraseServer(needs: EraseNeeds, erasure: Erasure, hasTime: () => b
   if (serverId === null) throw new Error("an erasure of no server");
   for (const waiting of needs.waitingMail(serverId)) await waiting.erase();
   const shards = await outboxesOf(directory, serverId);
-  const left = await eraseInOutboxes(needs, shards, { what: { kind: "server" }, until: needs.now() });
+  const all = { what: { kind: "server" }, until: needs.now() } as const;
+  const left = await eraseInOutboxes(needs, shards, all);
+  // Before the settings that name them.
+  await eraseInHooks(needs, serverId, all);
   const isClear =
     (await removeServerSettings(directory, serverId, hasTime)) &&
     (await removeServerRows(needs, serverId, hasTime)) &&
@@ -82,6 +86,7 @@ async function eraseStream(needs: EraseNeeds, erasure: Erasure, hasTime: () => b
     do if (!hasTime()) return "not yet";
     while (await removeInbound(needs, serverId));
   if (left.length > 0) return "not yet";
+  await eraseInHooks(needs, serverId, { what: { kind: "stream", stream }, until });
   const isClear =
     (await needs.events(serverId).erase({ what: { kind: "stream", stream }, until })) &&
     (await removeStreamCounts(needs.archive(serverId), { serverId, stream }, hasTime)) &&

@@ -26,6 +26,11 @@ export interface ErasingLog {
   destroy(): Promise<void>;
 }
 
+/** What tells a hook, and keeps what it told. */
+export interface ErasingHook {
+  erase(erase: ToErase): Promise<void>;
+}
+
 export interface EraseNeeds {
   directory: D1Database;
   archive(serverId: number): D1Database;
@@ -37,6 +42,8 @@ export interface EraseNeeds {
   events(serverId: number): ErasingLog;
   /** What waits to be recorded of its opens and clicks. */
   seen(serverId: number): { destroy(): Promise<void> };
+  /** By its name (accounts/hooks.ts). */
+  hook(name: string): ErasingHook;
   /** Throws when the gate for mail did not take it. */
   sendSystemMessage(message: SystemMessage): Promise<unknown>;
 }

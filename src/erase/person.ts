@@ -4,6 +4,7 @@
  */
 import { removeInbound } from "./archive-rows.ts";
 import { removePersonSettings } from "./directory-rows.ts";
+import { eraseInHooks } from "./hooks.ts";
 import { removeSome } from "./messages.ts";
 import type { EraseNeeds, Outcome } from "./needs.ts";
 import { noticeOf } from "./notice.ts";
@@ -76,10 +77,11 @@ async function visit(
   do if (!hasTime()) return false;
   while (await removeInbound(needs, serverId, email));
   await removePersonSettings(needs, { serverId, email, shards });
-  // Last: what an Outbox still held, it told the log.
-  return (
-    (await needs.events(serverId).erase({ what: { kind: "person", email }, until })) && left.length === 0
-  );
+  // Last: what an Outbox still held, it told the log, and the log the hooks.
+  const person = { what: { kind: "person", email }, until } as const;
+  const isClear = await needs.events(serverId).erase(person);
+  await eraseInHooks(needs, serverId, person);
+  return isClear && left.length === 0;
 }
 
 async function nextServer(

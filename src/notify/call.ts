@@ -4,6 +4,7 @@
  * us to one host is not told to another.
  */
 import { type AddressNeeds, refusalOf } from "./address.ts";
+import { signatureHeaders } from "./signature.ts";
 
 export interface Hook {
   url: string;
@@ -13,7 +14,10 @@ export interface Hook {
 
 export interface HookCall {
   hook: Hook;
-  payload: unknown;
+  /** JSON; or where it is read from, anew at each redirect, when it is too long to be held. */
+  body: string | (() => Promise<ReadableStream<Uint8Array>>);
+  /** Each signs a body that is held. */
+  secrets?: string[];
   /** The same on each retry of an event. */
   traceId: string;
   retriesRemaining: number;
@@ -21,8 +25,16 @@ export interface HookCall {
   timeLimitMs: number;
 }
 
-/** A status, or why there was none. */
-export type HookAnswer = { status: number } | { failure: string };
+export interface HookReply {
+  status: number;
+  /** The first of them, as they came. */
+  headers: Record<string, string>;
+  /** Its beginning, as text. */
+  body: string;
+}
+
+/** What was answered, or why nothing was. */
+export type HookAnswer = HookReply | { failure: string };
 
 export interface CallNeeds extends AddressNeeds {
   fetch(url: string, init: RequestInit): Promise<Response>;
@@ -32,15 +44,24 @@ const MAX_REDIRECTS = 10;
 /** 303 asks for a GET, which no event could be told by; it is an answer like another. */
 const REDIRECTS = new Set([301, 302, 307, 308]);
 const USER_AGENT = "Postmark";
+/** Of a reply, what helps whoever set the hook up. The rest may be endless. */
+const MAX_REPLY_BYTES = 4_096;
+const MAX_REPLY_HEADERS = 30;
+const MAX_REPLY_HEADER = 500;
+/** The status says all that counts: what comes after it is not waited for longer. */
+const REPLY_BODY_MS = 2_000;
 
 export interface HookRequest {
   url: string;
   headers: Record<string, string>;
-  body: string;
 }
 
 /** The request as it goes out. A user and password in the URL are no part of what is fetched: they become a header. */
-export function hookRequest({ hook, payload, traceId, retriesRemaining }: HookCall): HookRequest {
+export function hookRequest({
+  hook,
+  traceId,
+  retriesRemaining,
+}: Omit<HookCall, "body" | "timeLimitMs">): HookRequest {
   const url = new URL(hook.url);
   const auth = hook.auth ?? userInfo(url);
   url.username = "";
@@ -52,22 +73,29 @@ export function hookRequest({ hook, payload, traceId, retriesRemaining }: HookCa
   headers["content-type"] = "application/json";
   headers["x-pm-retries-remaining"] = String(retriesRemaining);
   headers["x-pm-webhook-trace-id"] = traceId;
-  return { url: url.href, headers, body: JSON.stringify(payload) };
+  return { url: url.href, headers };
 }
 
 export async function callHook(call: HookCall, needs: CallNeeds): Promise<HookAnswer> {
   const signal = AbortSignal.timeout(call.timeLimitMs);
-  const { body, ...first } = hookRequest(call);
-  let { url, headers } = first;
+  const { body, secrets = [], traceId } = call;
+  const first = hookRequest(call);
+  let { url } = first;
+  const signed =
+    typeof body === "string" ? await signatureHeaders(secrets, { id: traceId, at: Date.now(), body }) : {};
+  let headers = { ...first.headers, ...signed };
   try {
     for (let hops = 0; hops <= MAX_REDIRECTS; hops++) {
       const refusal = await refusalOf(new URL(url).hostname, needs);
       if (refusal) return { failure: refusal };
-      const response = await needs.fetch(url, { method: "POST", headers, body, redirect: "manual", signal });
-      // What a hook says beside its status is nothing to us, and may be endless.
-      await response.body?.cancel();
+      const sent = typeof body === "string" ? body : await body();
+      const response = await needs.fetch(url, {
+        ...{ method: "POST", headers, body: sent, redirect: "manual", signal },
+        ...(typeof sent !== "string" && { duplex: "half" }),
+      });
       const next = REDIRECTS.has(response.status) ? redirect(url, response) : undefined;
-      if (!next) return { status: response.status };
+      if (!next) return await replyOf(response);
+      await response.body?.cancel();
       if (new URL(next).origin !== new URL(url).origin) headers = withoutSecrets(headers);
       url = next;
     }
@@ -76,6 +104,38 @@ export async function callHook(call: HookCall, needs: CallNeeds): Promise<HookAn
     // Whatever it was, the event was not taken; what is known of the reason is for whoever set the hook up.
     return { failure: failureOf(error, call.timeLimitMs) };
   }
+}
+
+async function replyOf(response: Response): Promise<HookReply> {
+  const headers: Record<string, string> = {};
+  for (const [name, value] of [...response.headers].slice(0, MAX_REPLY_HEADERS))
+    headers[name] = value.slice(0, MAX_REPLY_HEADER);
+  return { status: response.status, headers, body: await beginningOf(response.body) };
+}
+
+/** Never rejects: a reply that breaks off has been given. */
+async function beginningOf(body: ReadableStream<Uint8Array> | null): Promise<string> {
+  if (!body) return "";
+  const reader = body.getReader();
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  const read = async () => {
+    while (size < MAX_REPLY_BYTES) {
+      const { value } = await reader.read();
+      if (!value) return;
+      chunks.push(value);
+      size += value.byteLength;
+    }
+  };
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, REPLY_BODY_MS);
+  });
+  // What was said before it broke off is kept.
+  await Promise.race([read().catch(() => undefined), late]);
+  clearTimeout(timer);
+  await reader.cancel().catch(() => undefined);
+  return new TextDecoder().decode(Buffer.concat(chunks).subarray(0, MAX_REPLY_BYTES));
 }
 
 /** undefined when the answer names no place that a hook can be at. */

@@ -141,6 +141,24 @@ export class LogStore {
     return { events, next, more: next < until };
   }
 
+  /** The events at these places, in their order; those that have gone are left out. */
+  at(seqs: number[]): LoggedEvent[] {
+    const found: LoggedEvent[] = [];
+    let pack: { first: number; last: number; events: (MailEvent | Gap)[] } | undefined;
+    for (const seq of seqs.toSorted((a, b) => a - b)) {
+      if (!pack || seq > pack.last) {
+        const row = this.#sql
+          .exec<Pack>("SELECT * FROM packs WHERE first <= ? ORDER BY first DESC LIMIT 1", seq)
+          .toArray()[0];
+        if (!row) continue;
+        pack = { first: row.first, last: row.last, events: eventsIn(row.events) };
+      }
+      const event = pack.events[seq - pack.first];
+      if (event && isEvent(event)) found.push({ ...event, seq });
+    }
+    return found;
+  }
+
   /** The place of the last event that was appended before that time. Times rise with places, so it is looked for between them. */
   positionAt(ms: number): number {
     let before = 0;

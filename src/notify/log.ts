@@ -6,7 +6,7 @@
 import { DurableObject } from "cloudflare:workers";
 import type { HookRef } from "../accounts/hooks.ts";
 import type { ToErase } from "../mail/erasure.ts";
-import type { MailEvent } from "../mail/event.ts";
+import type { EventType, LoggedEvent, MailEvent } from "../mail/event.ts";
 import { eventId } from "../mail/event-id.ts";
 import type { SuppressionEntry } from "../suppress/list.ts";
 import { type Forgetting, forgetting } from "./forget.ts";
@@ -16,8 +16,8 @@ export interface LogNeeds {
   now(): number;
   log(event: string, fields: Record<string, unknown>): void;
   hooks(serverId: number): Promise<HookRef[]>;
-  /** Tells a hook that there is something to read. */
-  wakeHook(name: string): Promise<void>;
+  /** Tells a hook that there is something to read, of these types. */
+  wakeHook(name: string, types: EventType[]): Promise<void>;
   suppressionChanges(serverId: number, since: number, limit: number): Promise<SuppressionEntry[]>;
 }
 
@@ -69,11 +69,20 @@ export class EventsObject extends DurableObject {
     const fresh = storage.transactionSync(() => this.#store.append(events, this.#needs.now()));
     if (fresh.length === 0) return;
     for (const listener of this.#listeners) listener();
-    this.ctx.waitUntil(this.#wakeHooks((hook) => fresh.some((event) => isFor(hook, event))));
+    this.ctx.waitUntil(
+      this.#wakeHooks((hook) =>
+        hook.types.filter((type) => fresh.some((event) => event.type === type && isFor(hook, event))),
+      ),
+    );
   }
 
   async read(request: ReadRequest): Promise<ReadReply> {
     return this.#store.read(request);
+  }
+
+  /** The events at these places that are there still. */
+  async at(seqs: number[]): Promise<LoggedEvent[]> {
+    return this.#store.at(seqs);
   }
 
   /** The place of the newest event. */
@@ -163,7 +172,7 @@ export class EventsObject extends DurableObject {
     await this.followSuppressions();
     const before = this.#needs.now() - KEPT_MS;
     for (let step = 0; step < STEPS_PER_SWEEP; step++) if (!this.#store.forget(before, PACKS_PER_STEP)) break;
-    await this.#wakeHooks(() => true);
+    await this.#wakeHooks(({ types }) => types);
   }
 
   /** Whether all was looked at; else the rest is looked at by the next call, or all again by one after a restart. */
@@ -189,13 +198,16 @@ export class EventsObject extends DurableObject {
     await this.ctx.storage.deleteAll();
   }
 
-  async #wakeHooks(isWanted: (hook: HookRef) => boolean): Promise<void> {
+  async #wakeHooks(newsFor: (hook: HookRef) => EventType[]): Promise<void> {
     try {
       const now = this.#needs.now();
       if (!this.#hooks || now >= this.#hooks.until)
         this.#hooks = { refs: await this.#needs.hooks(this.#serverId), until: now + HOOKS_KNOWN_MS };
-      const wanted = this.#hooks.refs.filter(isWanted);
-      await Promise.all(wanted.map(({ name }) => this.#needs.wakeHook(name)));
+      const woken = this.#hooks.refs.map(async (hook) => {
+        const types = newsFor(hook);
+        if (types.length > 0) await this.#needs.wakeHook(hook.name, types);
+      });
+      await Promise.all(woken);
     } catch (error) {
       // What is in the log is not lost for a hook that was not woken: cron wakes all of them.
       this.#needs.log("hooks not woken", { serverId: this.#serverId, error: String(error) });
@@ -203,8 +215,8 @@ export class EventsObject extends DurableObject {
   }
 }
 
-function isFor({ stream, types }: HookRef, event: MailEvent): boolean {
-  return (stream === undefined || stream === event.stream) && types.includes(event.type);
+function isFor({ stream }: HookRef, event: MailEvent): boolean {
+  return stream === undefined || stream === event.stream;
 }
 
 async function toEvent(

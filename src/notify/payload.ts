@@ -1,108 +1,101 @@
-/**
- * What webhooks are told, in Postmark's words (§16 of the wire contract): here the samples that a hook is tried with. Each has
- * every field that a real event of its kind has.
- */
-import type { WebhookTriggers } from "../schema/directory.ts";
+/** What a webhook is told of an event, in Postmark's words (§16 of the wire contract). Pure. */
+import type { LoggedEvent } from "../mail/event.ts";
+import { bounceTypeOf } from "../smtp/bounce-types.ts";
+import { readerJson } from "./reader-json.ts";
 
-export type Trigger = keyof WebhookTriggers;
-export const TRIGGERS: readonly Trigger[] = [
-  "Open",
-  "Click",
-  "Delivery",
-  "Bounce",
-  "SpamComplaint",
-  "SubscriptionChange",
-];
-
-export interface SampleOf {
-  serverId: number;
-  stream: string;
-  triggers: WebhookTriggers;
-  /** Milliseconds since the epoch. */
-  now: number;
+/** What the archive knows of a bounce and its event does not. */
+export interface BounceFacts {
+  id: number;
+  /** Whether it keeps its address from being mailed, now. */
+  inactive: boolean;
+  hasDump: boolean;
 }
 
-const RECIPIENT = "recipient@example.com";
+export interface PayloadOf {
+  serverId: number;
+  /** Of a bounce or a complaint; without it the archive has none any more. */
+  bounce?: BounceFacts;
+  /** What came back, for a hook that wants it with the bounce. */
+  content?: string;
+}
 
-export function samplePayload(trigger: Trigger, of: SampleOf): Record<string, unknown> {
+/** Events that have a payload of their own. Received mail has one too, which is made when it comes in (receive/inbound/). */
+export type PayloadEvent = Extract<
+  LoggedEvent,
+  { type: "Open" | "Click" | "Delivery" | "Bounce" | "SpamComplaint" | "SubscriptionChange" }
+>;
+
+export function hasPayload(event: LoggedEvent): event is PayloadEvent {
+  return event.type !== "Accepted" && event.type !== "Deferred" && event.type !== "Inbound";
+}
+
+export function payloadOf(event: PayloadEvent, of: PayloadOf): Record<string, unknown> {
   const common = {
-    RecordType: trigger,
-    MessageStream: of.stream,
-    MessageID: "00000000-0000-0000-0000-000000000000",
-    Tag: "sample",
-    Metadata: { sample: "true" },
+    RecordType: event.type,
+    MessageStream: event.stream,
+    MessageID: event.messageId || null,
+    Tag: event.tag,
+    Metadata: event.metadata,
   };
-  const at = new Date(of.now).toISOString().replace("Z", "0000Z");
-  switch (trigger) {
-    case "Open":
-      return { ...common, ...reader(at), FirstOpen: true, ReadSeconds: 0 };
-    case "Click":
-      return { ...common, ...reader(at), ClickLocation: "HTML", OriginalLink: "https://example.com/" };
+  return { ...common, ...fieldsOf(event, of) };
+}
+
+function fieldsOf(event: PayloadEvent, of: PayloadOf): Record<string, unknown> {
+  const at = formatHookTime(event.at);
+  const { serverId: ServerID } = of;
+  const { email: Recipient } = event;
+  switch (event.type) {
     case "Delivery":
-      return {
-        ...common,
-        ServerID: of.serverId,
-        Recipient: RECIPIENT,
-        DeliveredAt: at,
-        Details: "smtp;250 2.0.0 OK",
-      };
+      return { ServerID, Recipient, DeliveredAt: at, Details: event.details };
     case "Bounce":
-      return {
-        ...common,
-        ...bounce(of, at, of.triggers.Bounce.IncludeContent),
-        Type: "HardBounce",
-        TypeCode: 1,
-        Name: "Hard bounce",
-        Description: "The server was unable to deliver your message (ex: unknown user, mailbox not found).",
-        Details: "smtp;550 5.1.1 The email account that you tried to reach does not exist.",
-        CanActivate: true,
-      };
     case "SpamComplaint":
-      return {
-        ...common,
-        ...bounce(of, at, of.triggers.SpamComplaint.IncludeContent),
-        Type: "SpamComplaint",
-        TypeCode: 100001,
-        Name: "Spam complaint",
-        Description: "The subscriber explicitly marked this message as spam.",
-        Details: "",
-        CanActivate: false,
-      };
-    case "SubscriptionChange":
-      return {
-        ...common,
-        ServerID: of.serverId,
-        Recipient: RECIPIENT,
-        ChangedAt: at,
-        Origin: "Recipient",
-        SuppressSending: true,
-        SuppressionReason: "ManualSuppression",
-      };
+      return bounceFields(event, of, at);
+    case "Open": {
+      const { isFirst: FirstOpen, readSeconds: ReadSeconds, reader } = event;
+      return { Recipient, ReceivedAt: at, FirstOpen, ReadSeconds, ...readerJson(reader) };
+    }
+    case "Click": {
+      const { location: ClickLocation, link: OriginalLink, reader } = event;
+      return { Recipient, ReceivedAt: at, ClickLocation, OriginalLink, ...readerJson(reader) };
+    }
+    case "SubscriptionChange": {
+      const { suppressed: SuppressSending, origin: Origin, reason, messageId, tag } = event;
+      const SuppressionReason = reason || null;
+      const change = { ServerID, Recipient, ChangedAt: at, Origin, SuppressSending, SuppressionReason };
+      // What no message brought about has nothing of one.
+      return messageId === "" ? { ...change, Tag: tag || null } : change;
+    }
   }
 }
 
-function bounce({ serverId }: SampleOf, at: string, withContent: boolean) {
+function bounceFields(
+  event: Extract<PayloadEvent, { type: "Bounce" | "SpamComplaint" }>,
+  { serverId, bounce, content }: PayloadOf,
+  at: string,
+): Record<string, unknown> {
+  const Type = event.type === "Bounce" ? event.bounceType : event.type;
+  const { code, name, description } = bounceTypeOf(Type);
   return {
-    ID: 0,
+    ID: bounce?.id ?? 0,
+    Type,
+    TypeCode: code,
+    Name: name,
     ServerID: serverId,
-    Email: RECIPIENT,
-    From: "sender@example.com",
+    Description: description,
+    Details: event.details,
+    Email: event.email,
+    From: event.from,
     BouncedAt: at,
-    Subject: "A sample",
-    DumpAvailable: false,
-    Inactive: true,
-    ...(withContent && { Content: "" }),
+    DumpAvailable: bounce?.hasDump ?? false,
+    Inactive: bounce?.inactive ?? false,
+    // What the recipient said themselves is not ours to take back.
+    CanActivate: event.type === "Bounce",
+    Subject: event.subject,
+    ...(content !== undefined && { Content: content }),
   };
 }
 
-function reader(at: string) {
-  return {
-    Recipient: RECIPIENT,
-    ReceivedAt: at,
-    Client: { Name: "Chrome 35.0.1916.153", Company: "Google", Family: "Chrome" },
-    OS: { Name: "OS X 10.7 Lion", Company: "Apple Computer, Inc.", Family: "OS X 10" },
-    Platform: "Desktop",
-    UserAgent: "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_7_4) AppleWebKit/537.36 Chrome/35.0.1916.153",
-    Geo: {},
-  };
+/** "2026-02-17T12:25:01.4170000Z" */
+export function formatHookTime(at: number): string {
+  return new Date(at).toISOString().replace("Z", "0000Z");
 }

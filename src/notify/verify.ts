@@ -1,7 +1,7 @@
 /** Tries a webhook with a sample of each event that it is to be told, all at once. Nothing is stored or sent besides. */
 import type { WebhookTriggers } from "../schema/directory.ts";
 import { type CallNeeds, callHook, type Hook } from "./call.ts";
-import { samplePayload, TRIGGERS, type Trigger } from "./payload.ts";
+import { samplePayload, TRIGGERS, type Trigger } from "./sample.ts";
 
 /** Somebody waits for the answer. */
 const TIME_LIMIT_MS = 10_000;
@@ -28,10 +28,9 @@ export function verifyHook(
   const enabled = TRIGGERS.filter((trigger) => of.triggers[trigger].Enabled);
   return Promise.all(
     enabled.map(async (trigger): Promise<Trial> => {
-      const payload = samplePayload(trigger, { ...of, now: needs.now() });
       const call = {
         hook,
-        payload,
+        body: JSON.stringify(samplePayload(trigger, { ...of, now: needs.now() })),
         traceId: needs.newId(),
         retriesRemaining: 0,
         timeLimitMs: TIME_LIMIT_MS,

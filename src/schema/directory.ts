@@ -4,6 +4,7 @@
  */
 import { sql } from "drizzle-orm";
 import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
+import type { EventType } from "../mail/event.ts";
 import type { TransportName } from "../mail/outcome.ts";
 
 /** Writer: accounts/. */
@@ -51,6 +52,8 @@ export const servers = sqliteTable(
     enableSmtpApiErrorHooks: integer("enable_smtp_api_error_hooks", { mode: "boolean" })
       .notNull()
       .default(false),
+    /** Where in the event log each of its hook URLs begins; one that never had a URL is not named. */
+    hookStarts: text("hook_starts", { mode: "json" }).$type<LogStarts>(),
     createdAt: integer("created_at").notNull(),
     /** It does not exist any more; what is left of it goes in the background (erase/). */
     deletedAt: integer("deleted_at"),
@@ -233,6 +236,9 @@ export const inboundRules = sqliteTable(
   (t) => [uniqueIndex("inbound_rules_rule").on(t.serverId, t.rule)],
 );
 
+/** Places in a server's event log, by type: what is told of a type is what stands behind its place. */
+export type LogStarts = Partial<Record<EventType, number>>;
+
 export interface WebhookTriggers {
   Open: { Enabled: boolean; PostFirstOpenOnly: boolean };
   Click: { Enabled: boolean };
@@ -254,6 +260,12 @@ export const webhooks = sqliteTable(
     sealedHeaders: text("sealed_headers").notNull(),
     triggers: text({ mode: "json" }).$type<WebhookTriggers>().notNull(),
     status: text({ enum: ["verified", "unverified"] }).notNull(),
+    /** Where in the event log each trigger begins. */
+    starts: text({ mode: "json" }).$type<LogStarts>(),
+    /** How long an event is told again. */
+    retryFor: text("retry_for", { enum: ["standard", "threeDays"] })
+      .notNull()
+      .default("standard"),
     createdAt: integer("created_at").notNull(),
     updatedAt: integer("updated_at").notNull(),
   },

@@ -29,8 +29,9 @@ afterAll(() => db.dispose());
 
 function webhook(serverId: number, triggers: WebhookTriggers, status: "verified" | "unverified") {
   const store = { directory: db.directory, deploymentSecret: "a secret of the tests" };
-  const settings = { url: "https://example.com/", headers: [], triggers, status };
-  return createWebhook(store, { serverId, stream: "outbound", ...settings }, NOON);
+  const settings = { url: "https://example.com/", headers: [], secrets: [], triggers, status };
+  const webhook = { serverId, stream: "outbound", retryFor: "standard" as const, ...settings };
+  return createWebhook(store, webhook, 0, NOON);
 }
 
 test("webhooks that are verified and ask for something, and the server's own URLs; no other server's", async () => {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { BOUNCE_TYPES } from "../../src/api/bounce-types.ts";
 import type { RecipientRecord } from "../../src/mail/record.ts";
+import { BOUNCE_TYPES } from "../../src/smtp/bounce-types.ts";
 import { suppress } from "../../src/suppress/list.ts";
 import { record } from "../../src/track/record.ts";
 import { attempt, hardBounced, message, NOON } from "../archive/databases.ts";

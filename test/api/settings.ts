@@ -30,7 +30,9 @@ export interface Settings {
   /** Milliseconds; tests may move it. */
   clock: { now: number };
   /** Servers and accounts whose policies were told to be read anew. */
-  changed: { servers: number[]; accounts: number[] };
+  changed: { servers: number[]; accounts: number[]; hooks: string[] };
+  /** What stands for the event log: the place of its newest event. */
+  log: { head: number };
   logged: Record<string, unknown>[];
   /** With our tokens unless told otherwise. */
   call(
@@ -49,7 +51,8 @@ export async function openSettings<M extends object>(
 ): Promise<Settings> {
   const db = await openDatabases();
   const clock = { now: NOON };
-  const changed: Settings["changed"] = { servers: [], accounts: [] };
+  const changed: Settings["changed"] = { servers: [], accounts: [], hooks: [] };
+  const log = { head: 0 };
   const logged: Record<string, unknown>[] = [];
   const tenant = async (name: string): Promise<Tenant> => {
     const accountId = await createAccount(db.directory, name, NOON);
@@ -72,6 +75,10 @@ export async function openSettings<M extends object>(
     async accountChanged(accountId) {
       changed.accounts.push(accountId);
     },
+    logHead: async () => log.head,
+    async hooksChanged(_serverId, names) {
+      changed.hooks.push(...names);
+    },
     deploymentSecret: DEPLOYMENT_SECRET,
     mailDomain: "mail.example.com",
     publicUrl: "https://edgepost.example.com",
@@ -90,6 +97,7 @@ export async function openSettings<M extends object>(
     theirs,
     clock,
     changed,
+    log,
     logged,
     async call(method, path, body, as: Partial<Tenant> & { headers?: object } = ours) {
       const headers: Record<string, string> = { "Content-Type": "application/json" };

@@ -1,16 +1,18 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { changeWebhook, findWebhook } from "../../src/accounts/webhooks.ts";
+import type { HookStub } from "../../src/api/webhook-found.ts";
 import { webhookEndpoints } from "../../src/api/webhooks.ts";
 import { NOON } from "../archive/databases.ts";
 import { type HookServer, openHookServer } from "../notify/hook-server.ts";
 import { openSettings, type Settings } from "./settings.ts";
 
 let settings: Settings;
-let hook: HookServer;
+let server: HookServer;
 const away = { private: false };
 beforeAll(async () => {
-  hook = await openHookServer();
+  server = await openHookServer();
   settings = await openSettings(webhookEndpoints, () => ({
+    hook,
     hooks: {
       fetch: (url: string, init: RequestInit) => fetch(url, init),
       addressesOf: async () => [],
@@ -22,8 +24,8 @@ beforeAll(async () => {
 });
 beforeEach(async () => {
   settings.clock.now = NOON;
-  hook.told.length = 0;
-  hook.answer = (_told, response) => response.end();
+  server.told.length = 0;
+  server.answer = (_told, response) => response.end();
   away.private = false;
   await settings.db.directory.batch(
     ["DELETE FROM webhooks", "UPDATE streams SET archived_at = NULL"].map((sql) =>
@@ -33,7 +35,31 @@ beforeEach(async () => {
 });
 afterAll(async () => {
   await settings.dispose();
-  await hook.close();
+  await server.close();
+});
+
+/** What stands for the objects that tell hooks; theirs are tested in test/notify. */
+const objects: { destroyed: string[] } = { destroyed: [] };
+const hook = (name: string): HookStub => ({
+  statistics: async () => [
+    {
+      type: "Bounce",
+      taken: 5,
+      failed: 2,
+      slow: 1,
+      verySlow: 0,
+      waiting: 2,
+      paused: { since: NOON, reason: "No." },
+    },
+  ],
+  calls: async () => ({ calls: [] }),
+  call: async () => undefined,
+  replayCall: async () => false,
+  replay: async () => false,
+  resume: async () => undefined,
+  destroy: async () => {
+    objects.destroyed.push(name);
+  },
 });
 
 const call = (method: string, path = "", body?: unknown, as = settings.ours) =>
@@ -67,13 +93,14 @@ describe("making a webhook", () => {
       HttpHeaders: [],
       Triggers: { ...NO_TRIGGERS, Open: { Enabled: true, PostFirstOpenOnly: false } },
       Status: "verified",
+      RetryFor: "Standard",
     });
     expect((await call("GET", `/${made.ID}`)).json).toEqual(made);
     expect(await call("GET", "/?count=100&offset=0")).toMatchObject({
       status: 200,
       json: { Webhooks: [made] },
     });
-    expect(hook.told).toEqual([]);
+    expect(server.told).toEqual([]);
   });
 
   it("keeps passwords and headers, and nothing of them that can be read in the directory", async () => {
@@ -220,7 +247,9 @@ describe("changing a webhook", () => {
     const read = await findWebhook(store, settings.ours.serverId, ID);
     if (!read) throw new Error("it was made");
     await call("PUT", `/${ID}`, { Triggers: { Click: { Enabled: true } } });
-    expect(await changeWebhook(store, read, { ...read, url: "http://late.example/" }, NOON)).toBeUndefined();
+    expect(
+      await changeWebhook(store, read, { ...read, url: "http://late.example/" }, async () => 0, NOON),
+    ).toBeUndefined();
     expect(await list()).toMatchObject([{ Url: URL_OF_IT, Triggers: { Click: { Enabled: true } } }]);
   });
 });
@@ -237,7 +266,7 @@ describe("trying a webhook", () => {
 
   it("sends a sample of each event that it is told, and then it is verified", async () => {
     const made = await make({
-      Url: `${hook.url}/hook?a=b`,
+      Url: `${server.url}/hook?a=b`,
       Verify: false,
       Triggers: TWO,
       HttpAuth: { Username: "user", Password: "pass" },
@@ -254,7 +283,7 @@ describe("trying a webhook", () => {
       ],
       Message: "2/2 triggers verified successfully",
     });
-    const told = hook.told
+    const told = server.told
       .map((t) => JSON.parse(t.text))
       .sort((a, b) => a.RecordType.localeCompare(b.RecordType));
     expect(told).toMatchObject([
@@ -266,7 +295,7 @@ describe("trying a webhook", () => {
       },
       { RecordType: "Click", MessageStream: "outbound", OriginalLink: "https://example.com/" },
     ]);
-    expect(hook.told[0]).toMatchObject({
+    expect(server.told[0]).toMatchObject({
       path: "/hook?a=b",
       headers: { "x-a": "b", authorization: `Basic ${btoa("user:pass")}` },
     });
@@ -274,8 +303,8 @@ describe("trying a webhook", () => {
   });
 
   it("says of each what was wrong, and leaves it unverified", async () => {
-    const made = await make({ Url: hook.url, Verify: false, Triggers: TWO });
-    hook.answer = ({ text }, response) =>
+    const made = await make({ Url: server.url, Verify: false, Triggers: TWO });
+    server.answer = ({ text }, response) =>
       response.writeHead(text.includes('"RecordType":"Bounce"') ? 201 : 200).end();
     expect(await call("POST", `/${made.ID}/verify`)).toMatchObject({
       status: 200,
@@ -297,8 +326,8 @@ describe("trying a webhook", () => {
   });
 
   it("with Verify comes before anything is kept", async () => {
-    hook.answer = (_told, response) => response.writeHead(500).end();
-    const refused = await call("POST", "", { Url: hook.url, Verify: true, Triggers: TWO });
+    server.answer = (_told, response) => response.writeHead(500).end();
+    const refused = await call("POST", "", { Url: server.url, Verify: true, Triggers: TWO });
     expect(refused).toEqual({
       status: 422,
       code: "1364",
@@ -306,7 +335,7 @@ describe("trying a webhook", () => {
         ErrorCode: 1364,
         Message: "0/2 triggers verified successfully",
         Id: 0,
-        Url: hook.url,
+        Url: server.url,
         Success: false,
         Results: [
           expect.objectContaining({ TriggerType: "Click", Success: false, StatusCode: 500 }),
@@ -316,34 +345,86 @@ describe("trying a webhook", () => {
     });
     expect(await list()).toEqual([]);
     const made = await make({ Triggers: TWO });
-    expect(await call("PUT", `/${made.ID}`, { Url: hook.url, Verify: true })).toMatchObject({
+    expect(await call("PUT", `/${made.ID}`, { Url: server.url, Verify: true })).toMatchObject({
       code: "1364",
       json: { Id: made.ID },
     });
     expect(await list()).toEqual([made]);
-    hook.answer = (_told, response) => response.end();
-    expect((await call("PUT", `/${made.ID}`, { Url: hook.url, Verify: true })).json).toMatchObject({
-      Url: hook.url,
+    server.answer = (_told, response) => response.end();
+    expect((await call("PUT", `/${made.ID}`, { Url: server.url, Verify: true })).json).toMatchObject({
+      Url: server.url,
       Status: "verified",
     });
   });
 
   it("does not reach into the deployment's own network", async () => {
     away.private = true;
-    const made = await make({ Url: hook.url, Triggers: TWO, Verify: false });
+    const made = await make({ Url: server.url, Triggers: TWO, Verify: false });
     expect((await call("POST", `/${made.ID}/verify`)).json.Results[0]).toEqual({
       TriggerType: "Click",
       Success: false,
       StatusCode: 0,
       Message: "The address is not a public one.",
     });
-    expect(hook.told).toEqual([]);
+    expect(server.told).toEqual([]);
   });
 });
 
-it("has no statistics before an event was sent", async () => {
+it("shows how it went in the last day, and what is paused", async () => {
   const { ID } = await make();
-  expect((await call("GET", `/${ID}/statistics`)).json).toEqual({ Id: ID, Statistics: [] });
+  const Paused = { Since: "2026-02-17T07:00:00.0000000-05:00", Reason: "No.", NextTryAt: null };
+  const counts = { SuccessCount: 5, FailureCount: 2, SlowCount: 1, VerySlowCount: 0, WaitingCount: 2 };
+  expect((await call("GET", `/${ID}/statistics`)).json).toEqual({
+    Id: ID,
+    Statistics: [{ TriggerType: "Bounce", ...counts, Paused }],
+  });
+});
+
+describe("what a webhook is told", () => {
+  const starts = async (ID: unknown) => {
+    const store = { directory: settings.db.directory, deploymentSecret: settings.needs.deploymentSecret };
+    return (await findWebhook(store, settings.ours.serverId, Number(ID)))?.starts;
+  };
+  const on = (...types: string[]) => Object.fromEntries(types.map((type) => [type, { Enabled: true }]));
+
+  it("begins where the event log is when its trigger is asked for", async () => {
+    settings.log.head = 7;
+    const { ID } = await make({ Triggers: on("Bounce") });
+    expect(await starts(ID)).toEqual({ Bounce: 7 });
+    settings.log.head = 9;
+    await call("PUT", `/${ID}`, { Triggers: on("Click") });
+    expect(await starts(ID)).toEqual({ Bounce: 7, Click: 9 });
+    settings.log.head = 11;
+    await call("PUT", `/${ID}`, { Triggers: { Bounce: { Enabled: false } } });
+    await call("PUT", `/${ID}`, { Triggers: on("Bounce") });
+    expect(await starts(ID)).toEqual({ Bounce: 11, Click: 9 });
+  });
+
+  it("begins anew with its verification", async () => {
+    settings.log.head = 3;
+    const { ID } = await make({ Url: server.url, Triggers: on("Open"), Verify: false });
+    expect(await starts(ID)).toEqual({});
+    await call("POST", `/${ID}/verify`);
+    expect(await starts(ID)).toEqual({ Open: 3 });
+  });
+
+  it("is told to whom it concerns when it changes, and goes with it", async () => {
+    settings.changed.hooks.length = 0;
+    const { ID } = await make({ Triggers: on("Open") });
+    const name = `${settings.ours.serverId}/webhook/${ID}`;
+    await call("PUT", `/${ID}`, { Url: "https://other.example/" });
+    expect(settings.changed.hooks).toEqual([name, name]);
+    await call("DELETE", `/${ID}`);
+    expect(objects.destroyed).toEqual([name]);
+  });
+
+  it("may be repeated for three days", async () => {
+    const { ID, RetryFor } = await make();
+    expect(RetryFor).toBe("Standard");
+    expect((await call("PUT", `/${ID}`, { RetryFor: "threedays" })).json.RetryFor).toBe("ThreeDays");
+    expect((await call("PUT", `/${ID}`, { Url: URL_OF_IT })).json.RetryFor).toBe("ThreeDays");
+    expect(await call("PUT", `/${ID}`, { RetryFor: "ever" })).toMatchObject({ status: 422, code: "1361" });
+  });
 });
 
 it.each(["GET ", "PUT ", "POST /verify", "GET /statistics", "DELETE "])(

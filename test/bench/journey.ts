@@ -11,7 +11,7 @@ import type { Effort } from "./run.ts";
 import { aim, doubts, HEAD, row, short, table } from "./table.ts";
 import { startProduct } from "./targets.ts";
 
-type Product = Awaited<ReturnType<typeof startProduct>>;
+export type Product = Awaited<ReturnType<typeof startProduct>>;
 
 const SMALL = { bytes: 2_048, messages: 2_000 };
 const LARGE = { bytes: 25_600, messages: 1_000 };
@@ -39,7 +39,7 @@ async function arrive(product: Product, count: number, everyMs: number): Promise
 }
 
 /** Batches of 500 one after another, until the last one is in the inbox. */
-async function throughput(product: Product, spec: MailSpec, messages: number): Promise<Figures> {
+export async function throughput(product: Product, spec: MailSpec, messages: number): Promise<Figures> {
   const before = await accepted(product);
   const loader = new Loader();
   const result = await loader.begin({

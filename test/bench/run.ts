@@ -11,6 +11,7 @@ import { egressBench } from "./egress.ts";
 import { journeyBench } from "./journey.ts";
 import { smtpBench } from "./smtp.ts";
 import { stopAll } from "./started.ts";
+import { webhooksBench } from "./webhooks.ts";
 
 export interface Effort {
   repeats: number;
@@ -32,6 +33,7 @@ const SECTIONS: Record<string, (effort: Effort) => Promise<string>> = {
   journey: journeyBench,
   egress: egressBench,
   archive: archiveBench,
+  webhooks: webhooksBench,
 };
 
 function versionOf(name: string): string {

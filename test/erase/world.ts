@@ -40,6 +40,7 @@ export class EraseWorld {
   busy = 0;
   /** What event logs were told to forget. */
   readonly forgotten: { serverId: number; erase: ToErase }[] = [];
+  readonly hooks: { name: string; erase: ToErase }[] = [];
   /** Writes until it is cut off. */
   writesLeft = Number.POSITIVE_INFINITY;
 
@@ -99,6 +100,11 @@ export class EraseWorld {
       seen: (serverId) => ({
         destroy: async () => {
           this.destroyed.push(`seen of ${serverId}`);
+        },
+      }),
+      hook: (name) => ({
+        erase: async (erase) => {
+          this.hooks.push({ name, erase });
         },
       }),
       waitingMail: () => [{ erase: async () => undefined, removePerson: async () => this.busy-- <= 0 }],

@@ -177,7 +177,7 @@ export class Outbox extends RealOutbox {
   }
 }
 
-export { Bulk, Schedule } from "../../src/worker.ts";
+export { Bulk, Hook, Schedule } from "../../src/worker.ts";
 
 export class Seen extends RealSeen {
   constructor(ctx: DurableObjectState, env: Env) {

@@ -25,7 +25,7 @@ const LOCAL: CallNeeds = {
 };
 const callOf = (hook: Partial<Hook> = {}, more: Partial<HookCall> = {}): HookCall => ({
   hook: { url: `${server.url}/hook`, headers: [], ...hook },
-  payload: { RecordType: "Open", Tag: "grün" },
+  body: JSON.stringify({ RecordType: "Open", Tag: "grün" }),
   traceId: "trace-1",
   retriesRemaining: 6,
   timeLimitMs: 5_000,
@@ -42,7 +42,7 @@ describe("a call", () => {
         { name: "User-Agent", value: "Mine" },
       ],
     };
-    expect(await callHook(callOf(hook), LOCAL)).toEqual({ status: 200 });
+    expect(await callHook(callOf(hook), LOCAL)).toMatchObject({ status: 200 });
     expect(server.told).toHaveLength(1);
     expect(server.told[0]).toMatchObject({
       method: "POST",
@@ -84,7 +84,7 @@ describe("a call", () => {
       failure: "There was no answer within 0.3 seconds.",
     });
     server.answer = (_told, response) => response.write("the body never ends");
-    expect(await callHook(callOf(), LOCAL)).toEqual({ status: 200 });
+    expect(await callHook(callOf(), LOCAL)).toMatchObject({ status: 200 });
   });
 
   it("says that nobody was there", async () => {
@@ -101,7 +101,7 @@ describe("a redirect", () => {
   it("is followed with the same event; within a host with what proves us", async () => {
     server.answer = ({ path }, response) =>
       path === "/hook" ? response.writeHead(302, { Location: "/there" }).end() : response.end();
-    expect(await callHook(callOf({ auth, headers }), LOCAL)).toEqual({ status: 200 });
+    expect(await callHook(callOf({ auth, headers }), LOCAL)).toMatchObject({ status: 200 });
     expect(server.told.map((t) => [t.method, t.path])).toEqual([
       ["POST", "/hook"],
       ["POST", "/there"],
@@ -113,7 +113,7 @@ describe("a redirect", () => {
   it("to another host takes neither password nor headers along", async () => {
     const Location = `http://user:pass@127.0.0.1:${other.port}/there`;
     server.answer = (_told, response) => response.writeHead(308, { Location }).end();
-    expect(await callHook(callOf({ auth, headers }), LOCAL)).toEqual({ status: 200 });
+    expect(await callHook(callOf({ auth, headers }), LOCAL)).toMatchObject({ status: 200 });
     expect(other.told[0]).toMatchObject({ method: "POST", headers: { "content-type": "application/json" } });
     expect(other.told[0]?.headers).not.toHaveProperty("authorization");
     expect(other.told[0]?.headers).not.toHaveProperty("x-secret");
@@ -125,7 +125,7 @@ describe("a redirect", () => {
     expect(server.told).toHaveLength(11);
     for (const Location of ["ftp://127.0.0.1/", "http://["]) {
       server.answer = (_told, response) => response.writeHead(302, { Location }).end();
-      expect(await callHook(callOf(), LOCAL)).toEqual({ status: 302 });
+      expect(await callHook(callOf(), LOCAL)).toMatchObject({ status: 302 });
     }
   });
 
