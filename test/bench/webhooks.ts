@@ -93,7 +93,7 @@ async function events(count: number): Promise<{ seconds: number; cost: number; l
   // The retries of a schedule are minutes apart; the objects' clock is moved, and they are woken as cron would.
   let minutes = 0;
   await until("the failing endpoint has all", async () => {
-    minutes += 2;
+    minutes += 61;
     await hooks.ahead(minutes * MINUTE);
     await hooks.hook("7/webhook/2", "wake");
     await wait(1_000);
