@@ -410,6 +410,7 @@ describe("what a webhook is told", () => {
 
   it("is told to whom it concerns when it changes, and goes with it", async () => {
     settings.changed.hooks.length = 0;
+    objects.destroyed.length = 0;
     const { ID } = await make({ Triggers: on("Open") });
     const name = `${settings.ours.serverId}/webhook/${ID}`;
     await call("PUT", `/${ID}`, { Url: "https://other.example/" });

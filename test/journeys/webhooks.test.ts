@@ -45,10 +45,10 @@ const send = async (to: string, of: object = {}) => {
 describe("webhooks", () => {
   it("tell of a delivery, of a bounce and of what it changes, with what proves us", async () => {
     await send("before@live.example");
-    await until(
-      "it is delivered",
-      async () => (await system.inbox({ to: "before@live.example" })).length > 0,
-    );
+    await until("it is delivered, and the event log knows", async () => {
+      const { json } = await system.api("GET", "/events?types=Delivery");
+      return (json.Events as unknown[]).length === 1;
+    });
     await make("first", {
       HttpAuth: { Username: "user", Password: "pass" },
       HttpHeaders: [{ Name: "X-Key", Value: "a key" }],
@@ -176,7 +176,9 @@ describe("webhooks", () => {
     await until("the steady one is told", async () => (await requests("steady")).length >= 10, 30_000);
     for (let i = 10; i < 30; i++) sent.push(await send(`r${i}@live.example`));
     system.killTree();
-    await system.startAgain();
+    // Where the webhooks' URLs point to.
+    const { port } = new URL(system.local.world.http);
+    await system.startAgain({ EDGEPOST_WORLD_PORT: port });
     for (let i = 30; i < 40; i++) sent.push(await send(`r${i}@live.example`));
     const heard = new Set<unknown>();
     // The sink of the local world forgets with the tree: what it heard before is gone, and what it hears from now on is what was left.
