@@ -36,6 +36,7 @@ import type { Gateway } from "./deliver/transport/gateway.ts";
 import { gatewayTransport } from "./deliver/transport/gateway.ts";
 import { sandboxTransport } from "./deliver/transport/sandbox.ts";
 import { type SmarthostConfig, smarthostTransport } from "./deliver/transport/smarthost.ts";
+import { destinationAt, destinationsNeeds } from "./destinations.ts";
 import { erase } from "./erase/erase.ts";
 import type { EraseNeeds } from "./erase/needs.ts";
 import {
@@ -411,6 +412,7 @@ export function apiNeeds(env: Env): ApiNeeds {
     object: (key) => objectBytes(env.MAIL, key),
     tellEvents: (serverId, events) => eventsOf(env, serverId).append(events),
     events: (serverId) => eventsOf(env, serverId),
+    ...destinationsNeeds(env, regionOfRequest),
     deleteObjects: (keys) => deleteObjects(env.MAIL, keys),
     segment: (key, offset, length) => objectBytes(env.MAIL, key, { offset, length }),
     copyFor: (message, place) => copyFor(env, message, place),
@@ -519,7 +521,7 @@ export function deliverNeeds(env: Env, ctx: ExecutionContext): DeliverNeeds {
     log,
     newClaimer: () => crypto.randomUUID(),
     outbox: (shard) => outboxOf(env, shard),
-    destination: (name) => env.DESTINATION.get(env.DESTINATION.idFromName(name)),
+    destination: (object) => destinationAt(env, object),
     async keys(serverId, fromDomain) {
       const policy = await policyCache(env).byServer(serverId, "local");
       return policy ? openKeys(policy, fromDomain, env.EDGEPOST_SECRET) : [];

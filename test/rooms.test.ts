@@ -8,6 +8,7 @@ const SRC = resolve(import.meta.dirname, "../src");
 const FLOORS: Record<string, number> = {
   "worker.ts": 6,
   "bindings.ts": 6,
+  "destinations.ts": 6,
   "isolate.ts": 6,
   "objects.ts": 6,
   "log.ts": 6,

@@ -6,6 +6,7 @@
  */
 import type { Hold, JobRef } from "../mail/job.ts";
 import { CLAIM_MS } from "../mail/job.ts";
+import type { WaitingDomain } from "../mail/waiting.ts";
 
 /** A job that no consumer claims for so long is handed over again; the queue may just be long, so ever more rarely. */
 const HANDED_MS = 60_000;
@@ -133,6 +134,16 @@ export class Lines {
     if (line.hold.admit >= WINDOW) delete line.hold;
   }
 
+  /** Somebody says that these domains are worth trying now: nothing of theirs waits for a time any more. */
+  resume(domains: ReadonlySet<string>): void {
+    for (const domain of domains) {
+      const hold = this.#lines.get(domain)?.hold;
+      if (hold) hold.until = 0;
+    }
+    for (const place of this.#places.values())
+      if (place.phase === "due" && domains.has(place.ref.domain)) this.#move(place, "ready", 0);
+  }
+
   /** The destination takes nothing now: its groups are ready again, but not before `until`. */
   hold(hold: Hold): void {
     const line = this.#line(hold.domain);
@@ -155,6 +166,30 @@ export class Lines {
     if (place.phase === "handed") return { reason: "in the queue of deliveries" };
     const hold = this.#lines.get(ref.domain)?.hold;
     return hold ? { until: hold.until || undefined, reason: hold.reason } : { reason: "about to be queued" };
+  }
+
+  /**
+   * How many groups stand in each domain's line, for what and until when, and the one that goes next; of these domains only, when they
+   * are given.
+   */
+  waiting(now: number, only?: ReadonlySet<string>): (WaitingDomain & { next: JobRef })[] {
+    const found = new Map<string, { waiting: number; soonest: number; next: JobRef }>();
+    for (const { ref, phase, until } of this.#places.values()) {
+      if (only && !only.has(ref.domain)) continue;
+      const heldUntil = this.#lines.get(ref.domain)?.hold?.until ?? 0;
+      const at = phase === "due" ? until : phase === "ready" ? heldUntil : 0;
+      const entry = found.get(ref.domain);
+      if (!entry) found.set(ref.domain, { waiting: 1, soonest: at, next: ref });
+      else {
+        entry.waiting++;
+        if (at < entry.soonest) Object.assign(entry, { soonest: at, next: ref });
+      }
+    }
+    return [...found].map(([domain, { waiting, soonest, next }]) => {
+      const hold = this.#lines.get(domain)?.hold;
+      const reason = hold && hold.until > now ? { reason: hold.reason } : {};
+      return { domain, waiting, next, ...(soonest > now ? { nextTryAt: soonest } : {}), ...reason };
+    });
   }
 
   /** Groups in lines that move: neither held nor waiting for a next try. */

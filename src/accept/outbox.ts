@@ -14,6 +14,7 @@ import type { ToErase } from "../mail/erasure.ts";
 import type { Claim, Hold, JobRef, OutboxPort, Settlement } from "../mail/job.ts";
 import { CLAIM_MS } from "../mail/job.ts";
 import type { MessageRecord } from "../mail/record.ts";
+import type { WaitingDomain } from "../mail/waiting.ts";
 import { claimGroups } from "./claim.ts";
 import { Commits, FLUSH_EVERY_MS } from "./commit.ts";
 import { cancelMeant, forgetMeant, largeObjects } from "./erase.ts";
@@ -32,6 +33,8 @@ const FORGET_EVERY_MS = 3_600_000;
 const LATE_MS = 5_000;
 /** What lists merge with the archive at most: more is only unflushed when the archive is away. */
 const MAX_PENDING = 5_000;
+/** Domains that are told of at once, those with the most mail first: as far as a list can be paged. */
+const MAX_DOMAINS = 10_000;
 
 export interface LedgerReport {
   accepted: number;
@@ -196,6 +199,31 @@ export class OutboxObject extends DurableObject implements OutboxPort {
       if (++count > MAX_PENDING) return;
       yield this.#record(found);
     }
+  }
+
+  /**
+   * Domains that mail here waits for. Of these only, when they are given, and then with the reason of a message's own where there is
+   * no other: it is read from the message's pack, which is too much work for all domains.
+   */
+  async waiting(only?: string[]): Promise<WaitingDomain[]> {
+    const found = this.#shelf.lines.waiting(this.#needs.now(), only && new Set(only));
+    const most = found.sort((a, b) => b.waiting - a.waiting).slice(0, MAX_DOMAINS);
+    return most.map(({ next, ...domain }) => {
+      const reason = only && domain.reason === undefined ? this.#reasonOf(next) : undefined;
+      return reason === undefined ? domain : { ...domain, reason };
+    });
+  }
+
+  #reasonOf({ messageId, domain }: JobRef): string | undefined {
+    const found = this.#shelf.find(messageId);
+    const group = found?.message.groups.findIndex((g) => g.domain === domain) ?? -1;
+    return found?.progress.groups[group]?.recipients.find((r) => r.state === "waiting")?.reason;
+  }
+
+  /** Somebody says that these domains are worth trying now. */
+  async resume(domains: string[]): Promise<void> {
+    this.#shelf.lines.resume(new Set(domains));
+    this.ctx.waitUntil(this.#handOver.run());
   }
 
   /** Counts as stored, checked against each other and against who stands in line. */

@@ -7,6 +7,7 @@ import { type BulkApiNeeds, bulkEndpoints } from "./bulk.ts";
 import { clickEndpoints } from "./clicks.ts";
 import { confirmRoutes } from "./confirm.ts";
 import { type DataRemovalNeeds, dataRemovalEndpoints } from "./data-removals.ts";
+import { type DestinationsNeeds, destinationEndpoints } from "./destinations.ts";
 import { dmarcRoutes } from "./dmarc.ts";
 import type { DmarcNeeds } from "./dmarc-door.ts";
 import { domainDmarcEndpoints } from "./domain-dmarc.ts";
@@ -51,6 +52,7 @@ export type ApiNeeds = TemplatedNeeds &
   WebhookNeeds &
   DmarcNeeds &
   EventsNeeds &
+  DestinationsNeeds &
   InboundNeeds &
   AuthenticateNeeds &
   GatewayNeeds &
@@ -83,6 +85,7 @@ export function endpoints(needs: ApiNeeds): Endpoint[] {
     ...clickEndpoints(needs),
     ...messageEndpoints(needs),
     ...eventEndpoints(needs),
+    ...destinationEndpoints(needs),
     ...domainDmarcEndpoints(needs),
     ...domainEndpoints(needs),
     ...senderEndpoints(needs),

@@ -27,6 +27,7 @@ const WORDS = new Map(
     domains: DOMAIN_WORDS,
     senders: "resend verifyspf requestnewdkim",
     "data-removals": "",
+    destinations: "resume",
   }).map(([first, rest]) => [first, new Set(rest.split(" "))]),
 );
 

@@ -8,7 +8,7 @@ import { DurableObject } from "cloudflare:workers";
 import { Hosted } from "./hosted.ts";
 import { type Answer, type Ask, NOTHING, type Report } from "./lease.ts";
 import { type Kept, Pace } from "./pace.ts";
-import { isProvider, ruleOf } from "./rules.ts";
+import { isProvider, isShared, ruleOf } from "./rules.ts";
 
 export interface DestinationNeeds {
   now(): number;
@@ -27,6 +27,8 @@ export interface DestinationPort {
 
 export type DestinationState = ReturnType<Pace["describe"]> & {
   name: string;
+  /** Whose mail servers answered for it, where they are a large provider's. */
+  hostedBy?: string;
   /** The provider that its mail counts to; that one's state holds. */
   goesTo?: string;
 };
@@ -49,9 +51,11 @@ export class DestinationObject extends DurableObject implements DestinationPort 
   async talk(calls: Call[]): Promise<Answer[]> {
     const now = this.#needs.now();
     return calls.map((call) => {
-      const goesTo = this.#goesTo(call, now);
+      const provider = this.#providerOf(call, now);
+      const goesTo = provider && isShared(provider) ? provider : undefined;
       if (goesTo && "ask" in call) return { ...NOTHING, goesTo };
       const { pace } = this.#load(call.name);
+      pace.follow(ruleOf(provider ?? call.name));
       const wanted = goesTo ? { wanted: 0 } : {};
       const answer =
         "ask" in call ? pace.lease(now, call.ask) : pace.report(now, { ...call.report, ...wanted });
@@ -60,30 +64,45 @@ export class DestinationObject extends DurableObject implements DestinationPort 
     });
   }
 
-  /** The provider that a domain's mail counts to, as its MX hosts told. A provider's own mail stays. */
-  #goesTo(call: Call, now: number): string | undefined {
+  /** Who takes a domain's mail, as its MX hosts told. A provider's own mail stays. */
+  #providerOf(call: Call, now: number): string | undefined {
     if (isProvider(call.name)) return undefined;
     const provider = "report" in call && call.report.evidence.findLast((e) => e.provider)?.provider;
     if (provider) this.#hosted.learn(call.name, provider, now);
     return this.#hosted.providerOf(call.name, now);
   }
 
-  /** For the dashboard: why mail for this destination waits, which way it goes, how it went lately. */
-  async describe(name: string): Promise<DestinationState> {
+  /** For people: why mail for these destinations waits, which way it goes, how it went lately. Changes nothing. */
+  async describe(names: string[]): Promise<DestinationState[]> {
     const now = this.#needs.now();
-    const goesTo = this.#hosted.providerOf(name, now);
-    return { name, ...this.#load(name).pace.describe(now), ...(goesTo ? { goesTo } : {}) };
+    return names.map((name) => {
+      const hostedBy = isProvider(name) ? undefined : this.#hosted.providerOf(name, now);
+      // One that nobody talks to is not remembered for being looked at.
+      const pace = this.#known.get(name)?.pace ?? this.#read(name);
+      pace.follow(ruleOf(hostedBy ?? name));
+      const goesTo = hostedBy && isShared(hostedBy) ? { goesTo: hostedBy } : {};
+      return { name, ...pace.describe(now), ...(hostedBy ? { hostedBy } : {}), ...goesTo };
+    });
+  }
+
+  /** Somebody says that it is worth trying now. */
+  async resume(name: string): Promise<void> {
+    this.#load(name).pace.resume(this.#needs.now());
+    this.#keep(name);
   }
 
   #load(name: string): { pace: Pace; kept: string } {
     const known = this.#known.get(name);
     if (known) return known;
     if (this.#known.size >= MANY) this.#forgetIdle();
-    const kept = this.ctx.storage.kv.get<Kept>(keyOf(name));
-    const pace = new Pace(ruleOf(name), this.#needs.random, kept);
+    const pace = this.#read(name);
     const entry = { pace, kept: JSON.stringify(pace.kept()) };
     this.#known.set(name, entry);
     return entry;
+  }
+
+  #read(name: string): Pace {
+    return new Pace(ruleOf(name), this.#needs.random, this.ctx.storage.kv.get<Kept>(keyOf(name)));
   }
 
   #keep(name: string): void {

@@ -76,13 +76,23 @@ function isSlow(reply: Reply): boolean {
   return /^4\.(?:3\.2|4\.5|7\.28)$/.test(reply.enhanced) || SLOW_WORDS.some((word) => word.test(reply.text));
 }
 
+/** RFC 5321 §4.5.3.1.1: a local part has 64 octets at most. */
+const ADDRESS = /[^\s<>()"@:;,]{1,64}@(?=[^\s<>()"@:;,])/g;
+
+/** What a destination says is told to everybody whose mail waits for it, and one's recipient is nobody else's business. */
+export function withoutAddresses(text: string): string {
+  return text.replace(ADDRESS, "…@");
+}
+
 /** One evidence for a message with several recipients: what tells the most about the destination. */
 export function toEvidence(transport: TransportName, outcomes: Outcome[]): Evidence {
   const rank: Hint[] = ["blocked", "slow", "down", "transport", "ok", "nothing"];
   const all = outcomes.map(({ result, concerns, reply, reason, at, hop }): Evidence => {
     // Only the gateway goes to the MX itself, and only one that replied is known to be the domain's.
     const provider = transport === "gateway" && reply.code > 0 ? providerOfHost(hop.host) : undefined;
-    return { transport, result, concerns, reply, reason, at, ...(provider ? { provider } : {}) };
+    const said = { ...reply, text: withoutAddresses(reply.text) };
+    const why = { reply: said, reason: withoutAddresses(reason) };
+    return { transport, result, concerns, ...why, at, ...(provider ? { provider } : {}) };
   });
   const delivered = all.find((e) => e.result === "delivered");
   const told = all.toSorted((a, b) => rank.indexOf(hintOf(a)) - rank.indexOf(hintOf(b)))[0];

@@ -1,5 +1,5 @@
 /**
- * Which domains are hosted by a provider, as their MX hosts showed when they last took or refused mail. In memory only: who
+ * Which domains' mail a provider takes, as their MX hosts showed when they last took or refused mail. In memory only: who
  * forgot learns it again from the next outcome, which costs nothing, where a row for each domain would. Pure.
  */
 

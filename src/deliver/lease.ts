@@ -37,7 +37,7 @@ export interface Answer {
   avoid: TransportName[];
   /** The avoided transport that one of the messages is to try. */
   trial?: TransportName;
-  /** The domain is hosted by this provider: what is to begin counts there. */
+  /** The domain's mail counts to this provider, which takes it: what is to begin is to be asked for there. */
   goesTo?: string;
 }
 

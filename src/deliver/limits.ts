@@ -29,7 +29,7 @@ const RAISE_MS = 10_000;
 const RATE_WITHOUT_LIMIT = 100;
 
 export class Limits {
-  readonly #rule: Rule;
+  #rule: Rule;
   #now: Limited | undefined;
 
   constructor(rule: Rule, kept: Limited | undefined) {
@@ -39,6 +39,15 @@ export class Limits {
 
   get current(): Limited | undefined {
     return this.#now;
+  }
+
+  follow(rule: Rule): void {
+    this.#rule = rule;
+  }
+
+  /** Ends the pause; the limits stay. */
+  resume(now: number): void {
+    if (this.#now && this.#now.pausedUntil > now) this.#now = { ...this.#now, pausedUntil: now };
   }
 
   /** Time passed. */

@@ -1,10 +1,7 @@
 /**
- * How fast mail goes to one destination: connections, rate, how much may be under way, and when to stop and probe. Pure: it
- * is told the time and what came of attempts, and answers what may begin. It never says that a recipient is final.
- *
- *   open ── FAILURES in a row ──▶ stopped ── until ──▶ probing (one message) ── ok ──▶ open, from a small start
- *                                    ▲                       └─ fails: twice as long ─┐
- *                                    └────────────────────────────────────────────────┘
+ * How fast mail goes to one destination: connections, rate, and how much may be under way. Pure: it is told the time and what
+ * came of attempts, and answers what may begin. It never says that a recipient is final. When mail stops is in stops.ts, how far
+ * below its rule a destination is treated in limits.ts, which way mail goes in route.ts.
  */
 import { CLAIM_MS } from "../mail/job.ts";
 import { replyText } from "../mail/reply.ts";
@@ -13,20 +10,14 @@ import { type Answer, type Ask, NOTHING, type Report, type Wait } from "./lease.
 import { type Limited, Limits } from "./limits.ts";
 import type { Rule } from "./providers.ts";
 import { type Detour, Detours } from "./route.ts";
+import { type Stop, Stops } from "./stops.ts";
+import { STAY_MS, Turns } from "./turns.ts";
 
 /** What must outlive the object's memory; written when it changes. */
 export interface Kept {
   stop?: Stop;
   limits?: Limited;
   detours: Detour[];
-}
-
-/** It takes nothing: unreachable, or it says so. */
-interface Stop {
-  until: number;
-  everyMs: number;
-  since: number;
-  reason: string;
 }
 
 interface Lease {
@@ -44,34 +35,24 @@ const MAX_WINDOW = 2_000;
 const IDLE_MS = 600_000;
 /** Where many are known, one without mail for so long starts anew. */
 const FORGET_MS = 60_000;
-const FAILURES = 5;
-/** Failures further apart are not "in a row". */
-const FAILURES_MS = 900_000;
-const FIRST_STOP_MS = 60_000;
-const MAX_STOP_MS = 1_800_000;
-/** A consumer stays for a wait this short, and has its turns so far ahead; for longer it gives its messages back. */
-const STAY_MS = 3_000;
 const MAX_BUSY_MS = 5_000;
-/** The slowest rate is one message in two seconds, and turns are taken for STAY_MS. */
-const MAX_AHEAD_MS = 60_000;
 const RECENT = 20;
+/** Who asks again and again that it be tried now is heard this often: each time is a message that it may refuse. */
+const RESUME_EVERY_MS = 10_000;
 
 export class Pace {
-  readonly #rule: Rule;
+  #rule: Rule;
   readonly #random: () => number;
   readonly #leases = new Map<string, Lease>();
   readonly #detours: Detours;
   readonly #recent: Evidence[] = [];
   readonly #limits: Limits;
-  #stop: Stop | undefined;
-  #prober: string | undefined;
-  #failures = 0;
-  #failedAt = 0;
+  readonly #stops: Stops;
+  readonly #turns = new Turns();
   #window = START_WINDOW;
   #connections = START_CONNECTIONS;
-  /** Where there is a rate: when the next turn is that nobody has. */
-  #turnAt = 0;
   #lastAt = 0;
+  #resumedAt = 0;
   /** Messages that it took a second, lately. */
   #speed = 0;
   #taken = 0;
@@ -80,13 +61,13 @@ export class Pace {
   constructor(rule: Rule, random: () => number, kept: Kept = { detours: [] }) {
     this.#rule = rule;
     this.#random = random;
-    this.#stop = kept.stop;
+    this.#stops = new Stops(kept.stop);
     this.#limits = new Limits(rule, kept.limits);
     this.#detours = new Detours(kept.detours);
   }
 
   kept(): Kept {
-    return { stop: this.#stop, limits: this.#limits.current, detours: this.#detours.list() };
+    return { stop: this.#stops.current, limits: this.#limits.current, detours: this.#detours.list() };
   }
 
   /** For people. */
@@ -94,14 +75,8 @@ export class Pace {
     this.#tick(now);
     const { lanes, underWay } = this.#used();
     return {
-      state: this.#stop
-        ? this.#prober
-          ? "probing"
-          : now < this.#stop.until
-            ? "stopped"
-            : "to be probed"
-        : "open",
-      stop: this.#stop,
+      state: this.#stops.state(now),
+      stop: this.#stops.current,
       limits: this.#limits.current,
       detours: this.#detours.list(),
       connections: { used: lanes, allowed: this.#allowed() },
@@ -115,6 +90,22 @@ export class Pace {
   /** Nothing is under way, and nothing that was learned is worth its memory. */
   isIdle(now: number): boolean {
     return this.#leases.size === 0 && now - this.#lastAt > FORGET_MS;
+  }
+
+  /** The rule that holds from now on: a domain's MX hosts tell it only once one has answered. */
+  follow(rule: Rule): void {
+    this.#rule = rule;
+    this.#limits.follow(rule);
+  }
+
+  /** Somebody says that it is worth trying now. Waits are over; what was learned is not. */
+  resume(now: number): void {
+    this.#tick(now);
+    if (Math.abs(now - this.#resumedAt) < RESUME_EVERY_MS) return;
+    this.#resumedAt = now;
+    this.#stops.resume(now);
+    this.#limits.resume(now);
+    this.#detours.resume(now);
   }
 
   lease(now: number, { claimer, wanted }: Ask): Answer {
@@ -159,17 +150,14 @@ export class Pace {
 
   /** While it is stopped nothing begins, but for one probe when the time has come. */
   #stopped(now: number, claimer: string): Wait | undefined {
-    if (!this.#stop) return undefined;
-    const { until, since } = this.#stop;
-    const reason = sinceWhen(this.#stop.reason, "stopped", since);
+    const stop = this.#stops.current;
+    if (!stop) return undefined;
+    const reason = sinceWhen(stop.reason, "stopped", stop.since);
     // Those that wait come back a little apart, or they would all ask for the one probe.
-    if (now < until) return { until: Math.round(until + this.#random() * 2_000), reason, admit: 1 };
-    if (this.#prober === undefined || this.#prober === claimer) {
-      if (this.#prober === claimer && (this.#leases.get(claimer)?.underWay ?? 0) > 0)
-        return { until: now + MAX_BUSY_MS, reason, admit: 1 };
-      this.#prober = claimer;
-      return undefined;
-    }
+    if (now < stop.until) return { until: Math.round(stop.until + this.#random() * 2_000), reason, admit: 1 };
+    const isAtIt = this.#stops.isProber(claimer) && (this.#leases.get(claimer)?.underWay ?? 0) > 0;
+    if (isAtIt) return { until: now + MAX_BUSY_MS, reason, admit: 1 };
+    if (this.#stops.takeProbe(claimer)) return undefined;
     return { until: now + MAX_BUSY_MS, reason: `${reason}; one message is trying it`, admit: 1 };
   }
 
@@ -187,7 +175,8 @@ export class Pace {
   #begin(now: number, wanted: number, lease: Lease, answer: Answer): Wait | undefined {
     if (answer.askAgainMs > 0) return undefined;
     const used = this.#used();
-    const allowed = this.#stop ? 1 : this.#allowed();
+    const isStopped = this.#stops.current !== undefined;
+    const allowed = isStopped ? 1 : this.#allowed();
     const free = Math.max(0, allowed - used.lanes);
     const share = Math.max(1, Math.floor(allowed / 2), Math.ceil(free / 2));
     lease.lanes += Math.max(
@@ -195,47 +184,32 @@ export class Pace {
       Math.min(Math.ceil(free / 2), wanted + lease.underWay - lease.lanes, share - lease.lanes),
     );
     answer.lanes = lease.lanes;
-    const window = this.#stop ? 1 : this.#window;
+    const window = isStopped ? 1 : this.#window;
     const room = lease.lanes === 0 ? 0 : Math.ceil(Math.max(0, window - used.underWay) / 2);
-    answer.count = Math.min(wanted, room, this.#turns(now));
+    const rate = this.#limits.rate();
+    answer.count = Math.min(wanted, room, this.#turns.free(now, rate));
     lease.underWay += answer.count;
-    this.#takeTurns(now, answer);
+    Object.assign(answer, this.#turns.take(now, rate, answer.count));
     if (answer.count === wanted || lease.underWay > 0) return undefined;
     if (room > 0)
       return {
         until: now + STAY_MS / 2,
-        reason: `${this.#limits.rate()} messages a second at most`,
+        reason: `${rate} messages a second at most`,
         admit: this.#admit(),
       };
     const reason = `${used.lanes} of ${allowed} connections busy`;
     return { until: now + this.#drainMs(used.underWay), reason, admit: this.#admit() };
   }
 
-  /** How many may have a turn within the time that a consumer stays. */
-  #turns(now: number): number {
-    const rate = this.#limits.rate();
-    if (rate === Number.POSITIVE_INFINITY) return rate;
-    const aheadMs = Math.max(0, this.#turnAt - now);
-    return aheadMs === 0
-      ? Math.max(1, Math.floor((rate * STAY_MS) / 1_000))
-      : Math.max(0, Math.floor((rate * (STAY_MS - aheadMs)) / 1_000));
-  }
-
-  #takeTurns(now: number, answer: Answer): void {
-    const rate = this.#limits.rate();
-    if (rate === Number.POSITIVE_INFINITY || answer.count === 0) return;
-    const first = Math.max(now, this.#turnAt);
-    answer.firstMs = first - now;
-    answer.everyMs = 1_000 / rate;
-    this.#turnAt = first + answer.count * answer.everyMs;
-  }
-
   #learn(evidence: Evidence, claimer: string, now: number): void {
     const hint = hintOf(evidence);
-    const said = replyText(evidence.reply) || evidence.reason;
+    // Without a reply, its status is what we found out ourselves, and the reason says it in words.
+    const said = [replyText(evidence.reply), evidence.reply.code > 0 ? "" : evidence.reason]
+      .filter(Boolean)
+      .join(" ");
     if (evidence.result === "delivered") this.#taken++;
     if (hint === "nothing") {
-      if (this.#prober === claimer) this.#prober = undefined;
+      this.#stops.leaveProbe(claimer);
       // The sandbox says nothing of a mail server, but it bears as much as one gives it.
       if (evidence.transport === "sandbox") this.#window = Math.min(MAX_WINDOW, this.#window + 1);
       return;
@@ -244,7 +218,7 @@ export class Pace {
     if (hint === "ok") this.#succeed(evidence, claimer, now);
     else if (hint === "transport") {
       this.#detours.fails(evidence.transport, "away", said, now);
-      if (this.#prober === claimer) this.#prober = undefined;
+      this.#stops.leaveProbe(claimer);
     } else if (hint === "blocked") {
       const begins = this.#detours.fails(evidence.transport, "blocked", said, now);
       // By another transport it may go at once: what this one met says nothing about that.
@@ -255,8 +229,7 @@ export class Pace {
   }
 
   #succeed(evidence: Evidence, claimer: string, now: number): void {
-    this.#failures = 0;
-    if (this.#prober === claimer) this.#open();
+    if (this.#stops.answers(claimer)) this.#open();
     if (evidence.result !== "delivered") return;
     this.#detours.works(evidence.transport);
     this.#window = Math.min(MAX_WINDOW, this.#window + 1);
@@ -265,19 +238,8 @@ export class Pace {
   }
 
   #fail(reason: string, claimer: string, now: number): void {
-    this.#failures = now - this.#failedAt > FAILURES_MS ? 1 : this.#failures + 1;
-    this.#failedAt = now;
     this.#window = Math.max(START_WINDOW, Math.floor(this.#window / 2));
-    if (this.#stop) {
-      // What was begun before the stop says nothing new.
-      if (this.#prober !== claimer) return;
-      const everyMs = Math.min(this.#stop.everyMs * 2, MAX_STOP_MS);
-      this.#stop = { ...this.#stop, everyMs, until: now + everyMs, reason };
-      this.#prober = undefined;
-    } else if (this.#failures >= FAILURES) {
-      this.#stop = { since: now, everyMs: FIRST_STOP_MS, until: now + FIRST_STOP_MS, reason };
-      this.#prober = undefined;
-    }
+    this.#stops.fails(reason, claimer, now);
   }
 
   #slowDown(reason: string, now: number): void {
@@ -285,21 +247,19 @@ export class Pace {
     this.#limits.slowDown(reason, now, { allowed: this.#allowed(), speed: this.#speed });
     this.#window = START_WINDOW;
     // It answered, so it is not down.
-    if (this.#prober !== undefined) this.#open();
+    if (this.#stops.isProbing) this.#open();
   }
 
   /** It takes mail again: from a small start. */
   #open(): void {
-    this.#stop = undefined;
-    this.#prober = undefined;
-    this.#failures = 0;
+    this.#stops.open();
     this.#window = START_WINDOW;
     this.#connections = START_CONNECTIONS;
   }
 
   #end(claimer: string): void {
     this.#leases.delete(claimer);
-    if (this.#prober === claimer) this.#prober = undefined;
+    this.#stops.leaveProbe(claimer);
   }
 
   #allowed(): number {
@@ -335,10 +295,9 @@ export class Pace {
     // A clock that was wrong for a while must not hold mail: nothing is due later than we could have said.
     for (const [claimer, { until }] of this.#leases)
       if (until <= now || until > now + CLAIM_MS) this.#end(claimer);
-    if (this.#stop && this.#stop.until > now + MAX_STOP_MS)
-      this.#stop = { ...this.#stop, until: now + this.#stop.everyMs };
+    this.#stops.tick(now);
     this.#limits.tick(now);
-    if (this.#turnAt > now + MAX_AHEAD_MS) this.#turnAt = now;
+    this.#turns.tick(now);
     if (now - this.#lastAt > IDLE_MS) {
       this.#window = START_WINDOW;
       this.#connections = START_CONNECTIONS;

@@ -20,6 +20,11 @@ export interface Provider {
   /** MX hosts are these or below them. */
   mx: string[];
   rule: Rule;
+  /**
+   * Each domain that it takes mail for has the rule for itself. A filter stands before mail servers of others and judges for each of
+   * them: one customer that is slow or away says nothing of the next. Without it all of them count together.
+   */
+  apart?: true;
 }
 
 const rule = (connections: number, perSecond: number): Rule => ({
@@ -90,10 +95,29 @@ export const PROVIDERS: Record<string, Provider> = {
   // Also companies at Tencent Exmail: mxbiz1.qq.com.
   "qq.com": { domains: ["qq.com", "foxmail.com"], mx: ["qq.com"], rule: rule(3, 5) },
   "163.com": { domains: ["163.com", "126.com", "yeah.net"], mx: ["netease.com"], rule: rule(3, 5) },
-  // Filters before others' mail servers, and hosts of others' domains only.
-  "pphosted.com": { domains: [], mx: ["pphosted.com", "ppe-hosted.com"], rule: rule(15, 30) },
-  "mimecast.com": { domains: [], mx: ["mimecast.com", "mimecast.co.za"], rule: rule(15, 30) },
-  "barracudanetworks.com": { domains: [], mx: ["barracudanetworks.com"], rule: rule(15, 30) },
+  // Filters: mxa-00123456.gslb.pphosted.com, eu-smtp-inbound-1.mimecast.com, d123456.a.ess.barracudanetworks.com,
+  // cluster5.us.messagelabs.com (Symantec), mx1.hc1234-56.iphmx.com (Cisco).
+  "pphosted.com": {
+    domains: [],
+    mx: ["pphosted.com", "ppe-hosted.com"],
+    rule: rule(15, 30),
+    apart: true,
+  },
+  "mimecast.com": {
+    domains: [],
+    mx: ["mimecast.com", "mimecast.co.za"],
+    rule: rule(15, 30),
+    apart: true,
+  },
+  "barracudanetworks.com": {
+    domains: [],
+    mx: ["barracudanetworks.com"],
+    rule: rule(15, 30),
+    apart: true,
+  },
+  "messagelabs.com": { domains: [], mx: ["messagelabs.com"], rule: rule(10, 30), apart: true },
+  "iphmx.com": { domains: [], mx: ["iphmx.com"], rule: rule(10, 30), apart: true },
+  // Hosts of many small domains.
   "messagingengine.com": {
     domains: ["fastmail.com", "fastmail.fm"],
     mx: ["messagingengine.com"],

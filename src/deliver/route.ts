@@ -37,6 +37,8 @@ interface Proof {
 export class Detours {
   readonly #detours: Map<TransportName, Detour>;
   readonly #proofs = new Map<TransportName, Proof>();
+  /** Tried before their time, since somebody said so. */
+  readonly #resumed = new Set<TransportName>();
 
   constructor(kept: Detour[] = []) {
     this.#detours = new Map(kept.map((d) => [d.transport, { ...d }]));
@@ -61,7 +63,16 @@ export class Detours {
     return undefined;
   }
 
+  /** Each avoided transport may be tried now. */
+  resume(now: number): void {
+    for (const detour of this.#detours.values()) {
+      detour.trialAt = now;
+      this.#resumed.add(detour.transport);
+    }
+  }
+
   works(transport: TransportName): void {
+    this.#resumed.delete(transport);
     this.#proofs.delete(transport);
     this.#detours.delete(transport);
   }
@@ -75,8 +86,11 @@ export class Detours {
       detour.count++;
       // What was under way when the detour began is no failed trial.
       const onTrial =
-        detour.trialAt > now && detour.trialAt <= now + LOST_TRIAL_MS && now - detour.since >= first;
+        detour.trialAt > now &&
+        detour.trialAt <= now + LOST_TRIAL_MS &&
+        (now - detour.since >= first || this.#resumed.has(transport));
       if (!onTrial) return false;
+      this.#resumed.delete(transport);
       detour.evidence = evidence;
       detour.trialEveryMs = Math.min(detour.trialEveryMs * 2, max);
       detour.trialAt = now + detour.trialEveryMs;

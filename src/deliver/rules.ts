@@ -1,7 +1,7 @@
 /**
  * Which destination a domain's mail counts to, the object that keeps it and its rule. Domains that share their MX hosts share
  * one destination, so that a provider sees one well-behaved sender: those of providers.ts from the start, others as hosted.ts
- * learns them.
+ * learns them. Those behind a filter stay apart, each with the filter's rule.
  */
 import { PROVIDERS, type Rule } from "./providers.ts";
 
@@ -20,6 +20,17 @@ export function destinationOf(domain: string): string {
 
 export function isProvider(destination: string): boolean {
   return Object.hasOwn(PROVIDERS, destination);
+}
+
+/** Whether all that the provider takes mail for count to it; else each domain has its rule for itself. */
+export function isShared(provider: string): boolean {
+  return isProvider(provider) && !PROVIDERS[provider]?.apart;
+}
+
+/** The domains of addresses that stand behind a destination from the start. */
+export function domainsOf(destination: string): string[] {
+  const provider = isProvider(destination) ? PROVIDERS[destination] : undefined;
+  return [...new Set([destination, ...(provider?.domains ?? [])])];
 }
 
 /** Destinations without an entry here share so many objects. */

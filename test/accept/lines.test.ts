@@ -105,6 +105,42 @@ describe("lines", () => {
     expect(more.reduce((a, b) => a + b) + 1).toBe(1_000);
   });
 
+  it("tell how many wait for each domain, for what and until when", () => {
+    const all = lines(3);
+    all.add(ref("d0", "due.example"), NEVER, { dueAt: 200 });
+    all.add(ref("d1", "due.example"), NEVER, { dueAt: 100 });
+    all.add(ref("h0", "held.example"), NEVER);
+    all.hold({ domain: "held.example", refs: [], until: 50, reason: "connect timed out", admit: 1 });
+    expect(all.waiting(0)).toEqual([
+      { domain: "a.example", waiting: 3, next: ref("m0") },
+      { domain: "due.example", waiting: 2, nextTryAt: 100, next: ref("d1", "due.example") },
+      {
+        ...{ domain: "held.example", waiting: 1, nextTryAt: 50, reason: "connect timed out" },
+        next: ref("h0", "held.example"),
+      },
+    ]);
+    expect(all.waiting(60, new Set(["held.example", "none.example"]))).toEqual([
+      { domain: "held.example", waiting: 1, next: ref("h0", "held.example") },
+    ]);
+    all.handOver(0, 1);
+    all.claim(ref("m0"), "one", 0);
+    expect(all.waiting(0, new Set(["a.example"]))).toMatchObject([{ waiting: 3 }]);
+  });
+
+  it("go at once when they are resumed, as many as were to be admitted, and nobody else's", () => {
+    const all = new Lines();
+    for (const id of ["h0", "h1", "h2"]) all.add(ref(id, "held.example"), NEVER);
+    all.hold({ domain: "held.example", refs: [], until: 60_000, reason: "stopped", admit: 1 });
+    for (const domain of ["due.example", "other.example"])
+      all.add(ref("d0", domain), NEVER, { dueAt: 90_000 });
+    expect(all.handOver(1, 10)).toEqual([]);
+    all.resume(new Set(["held.example", "due.example", "none.example"]));
+    expect(all.wakeAt(1)).toBe(1);
+    expect(all.handOver(1, 10)).toEqual([ref("h0", "held.example"), ref("d0", "due.example")]);
+    expect(all.handOver(1, 10)).toEqual([]);
+    expect(all.waiting(1, new Set(["other.example"]))).toMatchObject([{ nextTryAt: 90_000 }]);
+  });
+
   it("take back what the queue refused", () => {
     const all = lines(2);
     all.handBack(all.handOver(0, 10));

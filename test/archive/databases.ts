@@ -2,9 +2,9 @@
 import { resolve } from "node:path";
 import { Miniflare } from "miniflare";
 import { migrate } from "../../src/local/migrate.ts";
-import "../../src/local/whole-waits.ts";
 import { formatMessageId } from "../../src/mail/message-id.ts";
 import type { Attempt, MessageRecord, MessageSummary, RecipientRecord } from "../../src/mail/record.ts";
+import { d1Worker, openD1 } from "./d1.ts";
 
 const MIGRATIONS = resolve(import.meta.dirname, "../../migrations");
 
@@ -18,14 +18,9 @@ export interface Databases {
 
 /** Without migrations when `empty`. */
 export async function openDatabases({ empty = false } = {}): Promise<Databases> {
-  const miniflare = new Miniflare({
-    modules: true,
-    script: "export default {fetch(){return new Response()}}",
-    d1Databases: ["DIRECTORY", "ARCHIVE"],
-  });
-  // Miniflare declares the platform's types once more; they are the same at run time.
-  const directory = (await miniflare.getD1Database("DIRECTORY")) as unknown as D1Database;
-  const archive = (await miniflare.getD1Database("ARCHIVE")) as unknown as D1Database;
+  const miniflare = new Miniflare(d1Worker(["DIRECTORY", "ARCHIVE"]));
+  const directory = await openD1(miniflare, "DIRECTORY");
+  const archive = await openD1(miniflare, "ARCHIVE");
   if (!empty) {
     await migrate(directory, `${MIGRATIONS}/directory`);
     await migrate(archive, `${MIGRATIONS}/archive`);

@@ -328,6 +328,60 @@ describe("domains that a provider hosts", () => {
   });
 });
 
+describe("domains behind one filter", () => {
+  const hop = { host: "mxa-00123456.gslb.pphosted.com", address: "127.0.0.1", tls: "" };
+  const full: Partial<Outcome> = {
+    result: "deferred",
+    concerns: "destination",
+    reply: { code: 451, enhanced: "4.3.0", text: "local error for <someone@acme.test>" },
+    hop,
+  };
+
+  it("have its rule each for themselves: one that takes nothing stops nobody else", async () => {
+    gateway.behave = async () => ({ result: "delivered", hop });
+    const w = await start();
+    await w.deliver([jobOf(...Array.from({ length: 100 }, () => outbox.add("acme.test")))]);
+    await w.deliver([jobOf(outbox.add("zeta.test"))]);
+    const learned = await w.describe("acme.test");
+    expect(learned).toMatchObject({ hostedBy: "pphosted.com", perSecond: 30, connections: { allowed: 15 } });
+    expect(learned.goesTo).toBeUndefined();
+    gateway.behave = async ({ domain }) => (domain === "acme.test" ? full : { result: "delivered", hop });
+    await w.deliver([jobOf(...Array.from({ length: 8 }, () => outbox.add("acme.test")))]);
+    expect(await w.describe("acme.test")).toMatchObject({ state: "stopped" });
+    const zeta = outbox.add("zeta.test");
+    await w.deliver([jobOf(zeta)]);
+    expect(outbox.groups.get(keyOf(zeta))?.settled?.outcomes[0]?.result).toBe("delivered");
+    expect((await w.describe("pphosted.com")).recent).toEqual([]);
+  });
+
+  it("tell nobody whom others wrote to", async () => {
+    gateway.behave = async () => full;
+    const w = await start();
+    await w.deliver([jobOf(...Array.from({ length: 8 }, () => outbox.add("acme.test")))]);
+    const { stop } = (await w.describe("acme.test")) as unknown as { stop: { reason: string } };
+    expect(stop.reason).toBe("451 4.3.0 local error for <…@acme.test>");
+    expect(JSON.stringify(await w.describe("acme.test"))).not.toContain("someone@");
+  });
+
+  it("are tried at once when somebody says so, and go on when they are back", async () => {
+    gateway.behave = async () => full;
+    const persist = mkdtempSync(join(tmpdir(), "edgepost-destination-"));
+    const w = await start({}, { persist });
+    await w.deliver([jobOf(...Array.from({ length: 8 }, () => outbox.add("acme.test")))]);
+    await w.kill();
+    const again = await start({}, { persist });
+    gateway.behave = async () => ({ result: "delivered", hop });
+    const held = outbox.add("acme.test");
+    await again.deliver([jobOf(held)]);
+    expect(outbox.groups.get(keyOf(held))?.holds.length).toBe(1);
+    await again.resume("acme.test");
+    expect(await again.describe("acme.test")).toMatchObject({ state: "to be probed" });
+    await again.deliver([jobOf(held)]);
+    expect(outbox.groups.get(keyOf(held))?.settled?.outcomes[0]?.result).toBe("delivered");
+    expect(await again.describe("acme.test")).toMatchObject({ state: "open" });
+  });
+});
+
 const BLOCKED = { code: 550, enhanced: "5.7.1", text: "blocked by spamhaus" };
 
 describe("the local queue", () => {

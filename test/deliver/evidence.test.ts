@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type Evidence, hintOf, nothing, toEvidence } from "../../src/deliver/evidence.ts";
+import { type Evidence, hintOf, nothing, toEvidence, withoutAddresses } from "../../src/deliver/evidence.ts";
 import type { Outcome } from "../../src/mail/outcome.ts";
 
 type Row = [result: Evidence["result"], concerns: Evidence["concerns"], reply: string, hint: string];
@@ -98,5 +98,37 @@ describe("toEvidence", () => {
     expect(toEvidence("gateway", [user, down]).concerns).toBe("destination");
     expect(toEvidence("gateway", [user, down, fine]).result).toBe("delivered");
     expect(toEvidence("gateway", [])).toEqual(nothing("gateway"));
+  });
+});
+
+describe("what is kept of a reply", () => {
+  it.each([
+    ["<bob@acme.test>: Recipient address rejected", "<…@acme.test>: Recipient address rejected"],
+    ["(a.b+c=d@acme.test) and o'neil@acme.test", "(…@acme.test) and …@acme.test"],
+    ["mailto:postmaster@acme.test", "mailto:…@acme.test"],
+    ["@ nobody @", "@ nobody @"],
+    ["no address", "no address"],
+  ])("%s", (text, kept) => {
+    expect(withoutAddresses(text)).toBe(kept);
+  });
+
+  it("is read in linear time", () => {
+    const started = performance.now();
+    withoutAddresses(`${"a".repeat(1_000_000)} ${"a@".repeat(500_000)}`);
+    expect(performance.now() - started).toBeLessThan(5_000);
+  });
+
+  it("has no addresses in evidence, whoever's", () => {
+    const reply = { code: 451, enhanced: "4.3.0", text: "no lookup of bob@acme.test" };
+    const hop = { host: "mx", address: "", tls: "" };
+    const told = {
+      result: "deferred",
+      concerns: "destination",
+      reason: "bob@acme.test",
+      reply,
+      hop,
+    } as const;
+    const outcome = { recipient: "bob@acme.test", uncertain: false, at: 0, transcript: [], ...told };
+    expect(JSON.stringify(toEvidence("gateway", [outcome]))).not.toContain("bob");
   });
 });

@@ -17,6 +17,8 @@ describe("the provider of an MX host", () => {
     ["mx-ha02.web.de", "gmx.net"],
     ["mxa-00123456.gslb.pphosted.com", "pphosted.com"],
     ["eu-smtp-inbound-1.mimecast.com", "mimecast.com"],
+    ["cluster5.us.messagelabs.com", "messagelabs.com"],
+    ["mx1.hc1234-56.iphmx.com", "iphmx.com"],
     ["mxbiz1.qq.com", "qq.com"],
   ])("knows %s", (host, provider) => {
     expect(providerOfHost(host)).toBe(provider);

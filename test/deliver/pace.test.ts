@@ -164,6 +164,13 @@ describe("a destination that is down", () => {
     expect(wait?.until).toBeGreaterThanOrEqual(T + 1 + MINUTE);
   });
 
+  it("says in words what was found out without a reply", () => {
+    const pace = open();
+    const reply = { code: 0, enhanced: "4.4.3", text: "" };
+    attempt(pace, T, 5, { ...DOWN, reply, reason: "DNS look-up failed" });
+    expect(pace.describe(T).stop).toMatchObject({ reason: "4.4.3 DNS look-up failed" });
+  });
+
   it("is not stopped when something else answers in between, or by failures that are far apart", () => {
     const pace = open();
     for (let i = 0; i < 20; i++) {
@@ -343,6 +350,72 @@ describe("a destination that blocks a transport", () => {
     const before = JSON.stringify(pace.kept());
     for (let i = 0; i < 100; i++) attempt(pace, T + i * 100, 20, evidence());
     expect(JSON.stringify(pace.kept())).toBe(before);
+  });
+});
+
+describe("a destination that is said to be back", () => {
+  it("gets one message at once, and the shortest wait when that fails", () => {
+    const pace = stopped();
+    for (let i = 0, now = T; i < 4; i++) {
+      now = pace.describe(now).stop?.until ?? 0;
+      attempt(pace, now, 1, DOWN);
+    }
+    const now = T + 20 * MINUTE;
+    expect(pace.lease(now, { claimer: "early", wanted: 5 }).count).toBe(0);
+    pace.resume(now);
+    expect(pace.lease(now, { claimer: "a", wanted: 5 }).count).toBe(1);
+    expect(pace.lease(now, { claimer: "b", wanted: 5 }).count).toBe(0);
+    pace.report(now, { claimer: "a", wanted: 0, evidence: [DOWN], underWay: 0, lanes: 1 });
+    expect(pace.describe(now).stop).toMatchObject({ until: now + MINUTE, since: T });
+  });
+
+  it("is not tried again for being said so again at once", () => {
+    const pace = stopped();
+    pace.resume(T);
+    attempt(pace, T, 1, DOWN);
+    pace.resume(T + 9_999);
+    expect(pace.describe(T + 9_999).state).toBe("stopped");
+    pace.resume(T + 10_000);
+    expect(pace.describe(T + 10_000).state).toBe("to be probed");
+  });
+
+  it("has no pause any more, and the speed that it asked for", () => {
+    const pace = open();
+    attempt(pace, T, 1, SLOW);
+    attempt(pace, T + 2_000, 1, SLOW);
+    pace.resume(T + 2_001);
+    const { limits } = pace.describe(T + 2_001);
+    expect(limits).toMatchObject({ connections: 1, pausedUntil: T + 2_001, since: T });
+    expect(pace.lease(T + 2_001, { claimer: "a", wanted: 1 }).count).toBe(1);
+  });
+
+  it("is tried once by each way that it refuses, and after a failure no sooner than before", () => {
+    const pace = open();
+    for (let i = 0; i < 3; i++) attempt(pace, T + i * 10_000, 1, BLOCKED);
+    const now = T + MINUTE;
+    pace.resume(now);
+    expect(pace.lease(now, { claimer: "a", wanted: 1 }).trial).toBe("gateway");
+    pace.report(now, { claimer: "a", wanted: 0, evidence: [BLOCKED], underWay: 0, lanes: 1 });
+    expect(pace.describe(now).detours).toMatchObject([{ trialAt: now + 30 * MINUTE }]);
+    expect(pace.lease(now + 2 * MINUTE, { claimer: "b", wanted: 1 }).trial).toBeUndefined();
+  });
+
+  it("that is open stays as it is", () => {
+    const pace = open();
+    const before = JSON.stringify(pace.kept());
+    pace.resume(T);
+    expect(JSON.stringify(pace.kept())).toBe(before);
+  });
+});
+
+describe("a rule that is learned later", () => {
+  it("holds from then on", () => {
+    const pace = open();
+    for (let i = 0; i < 200; i++) attempt(pace, T + i, 100, evidence());
+    expect(pace.describe(T + 200).connections.allowed).toBe(20);
+    pace.follow({ ...RULE, connections: 3, perSecond: 2 });
+    expect(pace.describe(T + 200)).toMatchObject({ connections: { allowed: 3 }, perSecond: 2 });
+    expect(pace.lease(T + 200, { claimer: "a", wanted: 100 }).everyMs).toBe(500);
   });
 });
 

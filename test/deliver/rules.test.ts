@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { destinationOf, objectOf, ruleOf } from "../../src/deliver/rules.ts";
+import { destinationOf, domainsOf, isShared, objectOf, ruleOf } from "../../src/deliver/rules.ts";
 
 describe("rules", () => {
   it("puts domains that share their MX hosts into one destination", () => {
@@ -7,6 +7,17 @@ describe("rules", () => {
       expect(destinationOf(domain)).toBe("outlook.com");
     expect(destinationOf("googlemail.com")).toBe("gmail.com");
     expect(destinationOf("example.com")).toBe("example.com");
+  });
+  it("knows the domains behind a destination", () => {
+    expect(domainsOf("gmail.com").sort()).toEqual(["gmail.com", "googlemail.com"]);
+    expect(domainsOf("pphosted.com")).toEqual(["pphosted.com"]);
+    expect(domainsOf("example.com")).toEqual(["example.com"]);
+    for (const domain of domainsOf("outlook.com")) expect(destinationOf(domain)).toBe("outlook.com");
+  });
+  it("keeps the domains behind a filter apart", () => {
+    expect(["gmail.com", "messagingengine.com"].every(isShared)).toBe(true);
+    for (const name of ["pphosted.com", "mimecast.com", "example.com", "constructor"])
+      expect(isShared(name)).toBe(false);
   });
   it("gives providers an object of their own, and spreads others over few", () => {
     expect(objectOf("gmail.com")).toBe("gmail.com");

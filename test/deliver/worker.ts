@@ -124,9 +124,10 @@ export default {
     }
     if (url.pathname === "/describe") {
       const name = url.searchParams.get("name") ?? "";
-      return Response.json(
-        await env.DESTINATION.get(env.DESTINATION.idFromName(objectOf(name))).describe(name),
-      );
+      const destination = env.DESTINATION.get(env.DESTINATION.idFromName(objectOf(name)));
+      if (url.searchParams.has("resume")) await destination.resume(name);
+      const [state] = await destination.describe([name]);
+      return Response.json(state);
     }
     // /deliver: the stage called as the queue would, to see what was acked.
     const jobs = (await request.json()) as unknown[];

@@ -328,6 +328,10 @@ export class TestWorker {
     await this.#post("/send", jobs);
   }
 
+  async resume(name: string): Promise<void> {
+    await this.#post(`/describe?resume=1&name=${encodeURIComponent(name)}`, {});
+  }
+
   async describe(name: string): Promise<Record<string, unknown> & { state: string }> {
     const response = await this.#post(`/describe?name=${encodeURIComponent(name)}`, {});
     return (await response.json()) as Record<string, unknown> & { state: string };

@@ -11,17 +11,13 @@ import type { EraseNeeds } from "../../src/erase/needs.ts";
 import { migrate } from "../../src/local/migrate.ts";
 import type { ToErase } from "../../src/mail/erasure.ts";
 import type { MessageRecord } from "../../src/mail/record.ts";
+import { d1Worker, openD1 } from "../archive/d1.ts";
 import { NOON } from "../archive/databases.ts";
 
 const MIGRATIONS = resolve(import.meta.dirname, "../../migrations");
 
 export class EraseWorld {
-  readonly #miniflare = new Miniflare({
-    modules: true,
-    script: "export default {fetch(){return new Response()}}",
-    d1Databases: ["DIRECTORY", "ARCHIVE"],
-    r2Buckets: ["MAIL"],
-  });
+  readonly #miniflare = new Miniflare({ ...d1Worker(["DIRECTORY", "ARCHIVE"]), r2Buckets: ["MAIL"] });
   directory = undefined as unknown as D1Database;
   archive = undefined as unknown as D1Database;
   mail = undefined as unknown as R2Bucket;
@@ -47,8 +43,9 @@ export class EraseWorld {
   static async open(): Promise<EraseWorld> {
     const world = new EraseWorld();
     const miniflare = world.#miniflare;
-    world.directory = (await miniflare.getD1Database("DIRECTORY")) as unknown as D1Database;
-    world.archive = (await miniflare.getD1Database("ARCHIVE")) as unknown as D1Database;
+    world.directory = await openD1(miniflare, "DIRECTORY");
+    world.archive = await openD1(miniflare, "ARCHIVE");
+    // Miniflare declares the platform's types once more; they are the same at run time.
     world.mail = (await miniflare.getR2Bucket("MAIL")) as unknown as R2Bucket;
     await migrate(world.directory, `${MIGRATIONS}/directory`);
     await migrate(world.archive, `${MIGRATIONS}/archive`);

@@ -145,5 +145,43 @@ describe("nobody waits behind another's mail server", () => {
       const [recipient] = (await timeline(Messages[0]?.MessageID ?? "")).Recipients;
       return Boolean(recipient?.Reason && recipient.NextTryAt);
     });
+    const { Destinations } = (await system.api("GET", "/destinations?count=1&offset=0")).json as {
+      Destinations: Record<string, unknown>[];
+    };
+    expect(Destinations).toMatchObject([
+      { Destination: "dead.servfail.test", State: "Stopped", RatePerMinute: null, PacedWith: null },
+    ]);
+    expect(Destinations[0]?.Waiting).toBeGreaterThanOrEqual(9_900);
+    expect(Destinations[0]?.Reason).toMatch(/^4\.4\.3 .+/);
+    expect(Date.parse(String(Destinations[0]?.Since))).toBeLessThanOrEqual(Date.now());
+    expect(Date.parse(String(Destinations[0]?.NextTryAt))).toBeGreaterThan(Date.now() - 60_000);
   }, 180_000);
+});
+
+describe("a destination that is back", () => {
+  it("gets its mail when somebody says so, and not only when its time comes", async () => {
+    const domain = "back.example";
+    const dns = `${system.local.world.http}/dns/${domain}/MX`;
+    await fetch(dns, { method: "PUT", body: "10 mx.servfail.test" });
+    const ids: string[] = [];
+    for (let i = 0; i < 12; i++) ids.push(await send(`r${i}@${domain}`));
+    const look = async () => (await system.api("GET", `/destinations/${domain.toUpperCase()}`)).json;
+    await until("it is stopped", async () => (await look()).State === "Stopped");
+    expect(await look()).toMatchObject({ Destination: domain, Waiting: 12, AvoidedTransports: [] });
+    await fetch(dns, { method: "DELETE" });
+    // The gateway asks the DNS again what failed five seconds ago.
+    await new Promise((done) => setTimeout(done, 5_500));
+    const account = { "X-Postmark-Account-Token": system.local.accountToken };
+    const resume = () => system.api("POST", `/destinations/${domain}/resume`, undefined, account);
+    expect((await resume()).json).toMatchObject({ Destination: domain, Waiting: 12 });
+    // Far sooner than the minute that it was stopped for, and that those who were tried were to wait.
+    await until(
+      "all are there",
+      async () => (await system.inbox({ limit: "100" })).filter(isThere).length === 12,
+    );
+    await until("nothing waits", async () => (await look()).ErrorCode === 1490);
+    function isThere({ envelope }: { envelope: { to: string[] } }): boolean {
+      return envelope.to[0]?.endsWith(`@${domain}`) ?? false;
+    }
+  });
 });

@@ -1,6 +1,6 @@
 /** Rows of what is read of mail: messages, opens and clicks, received mail, bounces and statistics. */
 import type { Row, Table } from "./row.ts";
-import type { Tenant, World } from "./world.ts";
+import { from, type Tenant, type World } from "./world.ts";
 
 const NOBODY = "3fa85f64-5717-4562-b3fc-2c963f66afa6";
 
@@ -72,6 +72,17 @@ async function bounce(world: World, { serverId, messageId, name }: Tenant, type 
 }
 const bounced = (world: World, tenant: Tenant) => bounce(world, tenant);
 
+const destination: Row = {
+  ids: async (world, tenant) => {
+    const domain = `${world.unique("full")}.example`;
+    const message = { From: from(tenant), To: `mailbox-full@${domain}`, Subject: "s", TextBody: "t" };
+    await world.make(tenant, "POST", "/email", message);
+    return { domain };
+  },
+  absent: 1490,
+  nobodys: { domain: "nobody.example" },
+};
+
 const statistics: Row = {
   query: { fromdate: "2026-01-01", todate: "2026-12-31", messagestream: "outbound" },
   codes: {
@@ -99,6 +110,9 @@ export const reading: Table = {
   "GET /events": {
     query: { after: "0", types: "Delivery,Accepted", messagestream: "outbound" },
   },
+  "GET /destinations": { query: { count: "5", offset: "0" } },
+  "GET /destinations/:domain": destination,
+  "POST /destinations/:domain/resume": destination,
   "GET /deliverystats": {},
   "GET /bounces": {},
   "GET /bounces/tags": {},
