@@ -1,5 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { type NewSuppression, reactivate, suppress, suppressionChanges } from "../../src/suppress/list.ts";
+import {
+  findSuppression,
+  type NewSuppression,
+  reactivate,
+  resubscribe,
+  suppress,
+  suppressionChanges,
+} from "../../src/suppress/list.ts";
 import { type Databases, NOON, openDatabases } from "../archive/databases.ts";
 
 let db: Databases;
@@ -107,6 +114,42 @@ describe("reactivating", () => {
     expect(await stored()).toMatchObject([
       { removed_at: null, created_at: NOON + 10, changed_at: NOON + 30 },
     ]);
+  });
+});
+
+describe("a recipient who subscribes again", () => {
+  const who = { serverId: 1, stream: "outbound", email: EMAIL };
+
+  it.each<[Kind, boolean]>([
+    ["unsubscribe", true],
+    ["bounce", false],
+    ["customer", false],
+    ["admin", false],
+    ["complaint", false],
+  ])("takes back a suppression by %s: %s", async (kind, isTaken) => {
+    await suppress(db.directory, [row(kind)], NOON);
+    expect(await findSuppression(db.directory, who)).toEqual(KINDS[kind]);
+    expect(await resubscribe(db.directory, { ...who, email: "A@x.example" }, NOON + 9)).toBe(isTaken);
+    expect(await resubscribe(db.directory, who, NOON + 10)).toBe(false);
+    expect(await stored()).toMatchObject([{ removed_at: isTaken ? NOON + 9 : null }]);
+    expect(await findSuppression(db.directory, who)).toEqual(isTaken ? undefined : KINDS[kind]);
+  });
+
+  it.each([{ serverId: 2 }, { stream: "news" }, { email: "b@x.example" }])(
+    "leaves others alone: %o",
+    async (other) => {
+      await suppress(db.directory, [row("unsubscribe")], NOON);
+      expect(await resubscribe(db.directory, { ...who, ...other }, NOON + 1)).toBe(false);
+      expect(await findSuppression(db.directory, { ...who, ...other })).toBeUndefined();
+      expect(await stored()).toMatchObject([{ removed_at: null }]);
+    },
+  );
+
+  it("stays one, though the wish before it is told late", async () => {
+    await suppress(db.directory, [row("unsubscribe")], NOON);
+    await resubscribe(db.directory, who, NOON + 5);
+    expect(await suppress(db.directory, [row("unsubscribe")], NOON + 9)).toEqual([]);
+    expect(await stored()).toMatchObject([{ removed_at: NOON + 5 }]);
   });
 });
 

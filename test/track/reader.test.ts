@@ -92,6 +92,26 @@ describe("readers", () => {
     for (const { company } of [reader.client, reader.os]) expect(company).not.toBe("");
   });
 
+  it.each([
+    ["Mozilla/5.0 (Windows NT 6.1; Win64; x64) SkypeUriPreview Preview/0.5", "Microsoft scanner"],
+    ["Mozilla/5.0 (compatible; BarracudaCentral/1.0)", "Barracuda scanner"],
+    ["Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)", "Link preview"],
+    ["WhatsApp/2.23.20.0", "Link preview"],
+    [
+      "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/126.0.0.0 Safari/537.36",
+      "Headless browser",
+    ],
+    ["Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", "Crawler"],
+  ])("that say that they are none are told as that: %s", (userAgent, family) => {
+    for (const did of ["opened", "clicked"] as const)
+      expect(readerOf(did, { userAgent, ip: "192.0.2.1" })).toMatchObject({
+        client: { name: family, family },
+        os: { family: "unknown" },
+        platform: "Unknown",
+        geo: {},
+      });
+  });
+
   it("are told apart by what they did: a browser that shows a mail is web mail, one with a link a desktop", () => {
     expect(readerOf("clicked", { userAgent: CHROME_MAC })).toMatchObject({
       client: { name: "Chrome 35.0.1916.153", company: "Google Inc.", family: "Chrome" },
