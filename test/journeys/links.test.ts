@@ -95,6 +95,47 @@ describe("links of a message", () => {
     expect(json).toMatchObject({ UniqueOpens: 1, Opens: 1, UniqueLinksClicked: 1, TotalClicks: 1 });
   });
 
+  it("cost a few rows alone, and hardly any together", async () => {
+    const all = await Promise.all(Array.from({ length: 100 }, (_, n) => send(`c${n}@cost.example`)));
+    const told = async (count: number) =>
+      until("all are told", async () => {
+        const opens = await events("Open");
+        return opens.filter((event) => String(event.Recipient).endsWith("@cost.example")).length === count;
+      });
+    await system.arrives("c99@cost.example");
+    // What the archive is told of them meanwhile.
+    await new Promise((done) => setTimeout(done, 15_000));
+    const costOf = async (links: Links[], count: number) => {
+      await fetch(`${system.local.http}/test/counts`, { method: "DELETE" });
+      const times = await Promise.all(
+        links.map(async ({ open }) => {
+          const started = performance.now();
+          expect((await follow(open)).status).toBe(200);
+          return performance.now() - started;
+        }),
+      );
+      await new Promise((done) => setTimeout(done, 5_000));
+      const response = await fetch(`${system.local.http}/test/counts`);
+      await told(count);
+      if (process.env.EDGEPOST_TEST_FIGURES)
+        console.log(
+          links.length,
+          times.toSorted((a, b) => a - b),
+        );
+      return (await response.json()) as Record<string, number>;
+    };
+    // The first makes the object's table.
+    await costOf(all.slice(0, 1), 1);
+    const alone = await costOf(all.slice(1, 2), 2);
+    const together = await costOf(all.slice(2), 100);
+    if (process.env.EDGEPOST_TEST_FIGURES) console.log(alone, together);
+    // A row with its index entry, two counters for the tag, the mark; a pack, its alarm and its end, and the event.
+    expect(alone.d1RowsWritten).toBeLessThanOrEqual(5);
+    expect(alone.objectRowsWritten).toBeLessThanOrEqual(5);
+    expect(together.d1RowsWritten).toBeLessThanOrEqual(98 * 2.2);
+    expect(together.objectRowsWritten).toBeLessThanOrEqual(98);
+  });
+
   it("lose nothing when workerd is killed as soon as readers were answered, however often", async () => {
     const all = await Promise.all(Array.from({ length: 12 }, (_, n) => send(`k${n}@killed.example`)));
     for (const links of all) {
