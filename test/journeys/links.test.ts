@@ -3,6 +3,7 @@
  * everything is killed right after the reader was answered, or D1 is away.
  */
 import { request as httpRequest } from "node:http";
+import PostalMime from "postal-mime";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { secretsOf } from "../../src/local/secrets.ts";
 import {
@@ -93,6 +94,40 @@ describe("links of a message", () => {
     expect(await list("clicks")).toMatchObject({ TotalCount: 1 });
     const { json } = await system.api("GET", "/stats/outbound?tag=links");
     expect(json).toMatchObject({ UniqueOpens: 1, Opens: 1, UniqueLinksClicked: 1, TotalClicks: 1 });
+  });
+
+  it("are in messages that ask for them: each recipient's own lead where the author's did, under their own name", async () => {
+    const recipients = ["one@asked.example", "two@asked.example"];
+    const target = "https://shop.example/?who=everybody";
+    const body = {
+      ...{ From: "sender@example.com", To: recipients.join(), Subject: "s", TrackOpens: true },
+      ...{ TrackLinks: "HtmlAndText", HtmlBody: `<a href="${target}">Shop</a>`, TextBody: `Shop: ${target}` },
+    };
+    const { json } = await system.api("POST", "/email", body);
+    const id = String(json.MessageID);
+    const path = (url = "") => url.slice(new URL(url).origin.length);
+    for (const to of recipients) {
+      const { raw } = await system.arrives(to);
+      const { html = "", text = "" } = await PostalMime.parse(raw);
+      const [, pixel] = /<img[^>]* src="([^"]+)"/.exec(html) ?? [];
+      const [, link] = /<a href="([^"]+)"/.exec(html) ?? [];
+      expect((await follow(path(pixel))).status).toBe(200);
+      expect((await follow(path(link))).headers.get("Location")).toBe(target);
+      const [inText] = /http\S+/.exec(text) ?? [];
+      expect((await follow(path(inText))).headers.get("Location")).toBe(target);
+    }
+    await until("all are told", async () => {
+      return (await events("Open", id)).length + (await events("Click", id)).length === 6;
+    });
+    expect((await events("Open", id)).map((event) => event.Recipient).toSorted()).toEqual(recipients);
+    const clicks = await events("Click", id);
+    for (const to of recipients)
+      expect(
+        clicks
+          .filter((event) => event.Recipient === to)
+          .map((event) => event.ClickLocation)
+          .toSorted(),
+      ).toEqual(["HTML", "Text"]);
   });
 
   it("cost a few rows alone, and hardly any together", async () => {
