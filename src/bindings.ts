@@ -14,6 +14,7 @@ import { isScheduledOutbox } from "./accept/schedule-release.ts";
 import { makeTracker } from "./accept/tracker.ts";
 import type { TrackingNeeds } from "./accept/tracking.ts";
 import { lookUpAddresses } from "./accounts/dns.ts";
+import { ownReturnPath } from "./accounts/dns-names.ts";
 import { hookSettings } from "./accounts/hook-settings.ts";
 import { hooksOf, serversWithHooks } from "./accounts/hooks.ts";
 import { loadPolicy, type ServerPolicy } from "./accounts/policy.ts";
@@ -55,7 +56,7 @@ import type { AuthAnswer } from "./mail/ingress.ts";
 import type { DeliveryJob } from "./mail/job.ts";
 import type { Submission } from "./mail/message.ts";
 import { parseMessageId, parseShardName, type Region, shardName } from "./mail/message-id.ts";
-import { formatReturnPath } from "./mail/return-path.ts";
+import { formatComplaintAddress, formatReturnPath, type SentMessage } from "./mail/return-path.ts";
 import { regionOf } from "./mail/shards.ts";
 import { fillRecipient, RECIPIENT_BLANK } from "./mail/tracking-link.ts";
 import type { CallNeeds } from "./notify/call.ts";
@@ -73,9 +74,12 @@ import {
   shardNames,
   shardNamesNear,
 } from "./objects.ts";
+import type { ReceivedJob } from "./receive/consume.ts";
 import type { EmailRoutingNeeds } from "./receive/email-routing.ts";
+import type { InboundNeeds } from "./receive/inbound/take.ts";
 import { isOwnAddress, type OwnAddressNeeds, ownDomains } from "./receive/own-address.ts";
-import { receive } from "./receive/receive.ts";
+import { type ReceiveNeeds, receive } from "./receive/receive.ts";
+import type { TakeNeeds } from "./receive/take.ts";
 import { suppressionChanges } from "./suppress/list.ts";
 import { record } from "./track/record.ts";
 import { recordSeen } from "./track/record-seen.ts";
@@ -88,6 +92,8 @@ export interface Env {
   MAIL: R2Bucket;
   DELIVERIES: Queue<DeliveryJob>;
   DELIVERIES_DEAD: Queue<DeliveryJob>;
+  RECEIVED: Queue<ReceivedJob>;
+  RECEIVED_DEAD: Queue<ReceivedJob>;
   OUTBOX: DurableObjectNamespace<OutboxObject>;
   BULK: DurableObjectNamespace<BulkObject>;
   SCHEDULE: DurableObjectNamespace<ScheduleObject>;
@@ -107,6 +113,8 @@ export interface Env {
   EDGEPOST_SECRET: string;
   GATEWAY_SECRET: string;
   SMARTHOST_PASSWORD?: string;
+  SPAM_SCANNER?: string;
+  SPAM_SCANNER_PASSWORD?: string;
   /** "1" where webhooks may be on this machine or in its network: a developer's. */
   ALLOW_PRIVATE_HOOKS?: string;
 }
@@ -115,6 +123,8 @@ export interface Env {
 const JOBS_PER_BATCH = 20;
 /** How often a removal that was just asked for looks again at what has to end first; then cron does. */
 const LOOKS_SOON = 4;
+/** As sendBatch takes them. */
+const REFERENCES_PER_BATCH = 100;
 /** As R2 takes them. */
 const KEYS_PER_DELETE = 1_000;
 /** A token that has no limit of its own: what no honest client reaches, and what one Worker can serve. */
@@ -156,6 +166,13 @@ async function copyFor(
   return fillBlanks(bytes, RECIPIENT_BLANK, await fillRecipient(await trackingKeyOf(env), id, place));
 }
 
+/** In the header of each message: where a complaint goes that is to be tied to it. */
+async function ownFields(env: Env, { serverId, messageId }: SentMessage): Promise<string> {
+  const domain = ownReturnPath(env.MAIL_DOMAIN);
+  const address = await formatComplaintAddress(await pathKeyOf(env), { serverId, messageId }, domain);
+  return `X-Complaints-To: ${address}\r\n`;
+}
+
 export function outboxNeeds(env: Env): OutboxNeeds {
   return {
     now: Date.now,
@@ -191,10 +208,11 @@ export function outboxNeeds(env: Env): OutboxNeeds {
     },
     async sign(policy, message, bytes) {
       const keys = await openKeys(policy, message.fromDomain, env.EDGEPOST_SECRET);
-      return keys.length > 0 ? sign(bytes, keys, message.acceptedAt) : "";
+      const fields = await ownFields(env, { serverId: policy.serverId, messageId: message.id });
+      return (await sign(bytes, keys, message.acceptedAt)) + fields;
     },
-    async returnPath(messageId, domain) {
-      return formatReturnPath(await pathKeyOf(env), messageId, domain);
+    async returnPath(of, domain) {
+      return formatReturnPath(await pathKeyOf(env), of, domain);
     },
     copyFor: (message, place) => copyFor(env, message, place),
   };
@@ -294,7 +312,10 @@ export function hookNeeds(env: Env): HookNeeds {
     },
     async bounceContent(serverId, id) {
       const bounce = await findBounce(env.ARCHIVE, serverId, id);
-      return bounce && hasDump(bounce, Date.now()) ? contentOf(env.ARCHIVE, bounce) : "";
+      if (!bounce || !hasDump(bounce, Date.now())) return "";
+      const segment = (key: string, offset: number, length: number) =>
+        objectBytes(env.MAIL, key, { offset, length });
+      return contentOf({ archive: env.ARCHIVE, segment }, bounce);
     },
     async inboundPayload(serverId, id) {
       const message = await findInbound(env.ARCHIVE, serverId, id);
@@ -455,7 +476,7 @@ export function apiNeeds(env: Env): ApiNeeds {
         key,
         { v: 1, envelope, via: "gateway", remoteAddress, session, receivedAt: Date.now() },
         bytes,
-        gate,
+        receiveNeeds(env),
       ),
     async scheduledRecipients() {
       const shards = (await shardNames(env)).map(parseShardName);
@@ -501,12 +522,99 @@ async function serversOf(env: Env, accountId: number): Promise<number[]> {
 }
 
 function ownAddressNeeds(env: Env): OwnAddressNeeds {
-  return { directory: env.DIRECTORY, returnPathKey: () => pathKeyOf(env), mailDomain: env.MAIL_DOMAIN };
+  return {
+    directory: env.DIRECTORY,
+    returnPathKey: () => pathKeyOf(env),
+    trackingKey: () => trackingKeyOf(env),
+    mailDomain: env.MAIL_DOMAIN,
+  };
+}
+
+function receiveNeeds(env: Env): ReceiveNeeds {
+  return {
+    async putObject(key, bytes) {
+      await env.MAIL.put(key, bytes);
+    },
+    handOn(key) {
+      const sent = env.RECEIVED.send({ v: 1, key });
+      waitUntil(sent.catch((error) => log("received mail not handed on", { key, error: String(error) })));
+    },
+  };
 }
 
 export function emailRoutingNeeds(env: Env): EmailRoutingNeeds {
-  const { putObject, now } = acceptNeeds(env);
-  return { ...ownAddressNeeds(env), putObject, now, newId: () => crypto.randomUUID() };
+  return {
+    ...ownAddressNeeds(env),
+    ...receiveNeeds(env),
+    now: Date.now,
+    newId: () => crypto.randomUUID(),
+  };
+}
+
+/** For what reads received mail, and for cron, which finds what was left. */
+export function takeNeeds(env: Env): TakeNeeds & { handOnAll(keys: string[]): Promise<void> } {
+  return {
+    ...ownAddressNeeds(env),
+    ...unsubscribeNeeds(env),
+    newId: () => crypto.randomUUID(),
+    reports: env.ARCHIVE,
+    mail: env.MAIL,
+    async putObject(key, bytes) {
+      await env.MAIL.put(key, bytes);
+    },
+    deleteObjects: (keys) => deleteObjects(env.MAIL, keys),
+    tellEvents: (serverId, events) => eventsOf(env, serverId).append(events),
+    async takeInbound(taken) {
+      // Judging who a message is from takes a library that nothing else wants: a start of the Worker does not wait for it.
+      const { takeInbound } = await import("./receive/inbound/take.ts");
+      await takeInbound(inboundNeeds(env), taken);
+    },
+    async handOnAll(keys) {
+      for (let i = 0; i < keys.length; i += REFERENCES_PER_BATCH)
+        await env.RECEIVED.sendBatch(
+          keys.slice(i, i + REFERENCES_PER_BATCH).map((key) => ({ body: { v: 1, key } })),
+        );
+    },
+  };
+}
+
+function inboundNeeds(env: Env): InboundNeeds {
+  const password = env.SPAM_SCANNER_PASSWORD;
+  return {
+    log,
+    directory: env.DIRECTORY,
+    archive: () => env.ARCHIVE,
+    mailDomain: env.MAIL_DOMAIN,
+    dnsUrl: env.DNS_OVER_HTTPS,
+    fetchDns: (url, init) => fetch(url, init),
+    ...(env.SPAM_SCANNER && {
+      scanner: {
+        url: env.SPAM_SCANNER,
+        ...(password && { password }),
+        fetch: (url: string, init: RequestInit) => fetch(url, init),
+      },
+    }),
+    async putObject(key, bytes) {
+      await env.MAIL.put(key, bytes);
+    },
+    async putPieces(key, length, pieces) {
+      const { readable, writable } = new FixedLengthStream(length);
+      const feed = async () => {
+        const writer = writable.getWriter();
+        try {
+          for (const piece of pieces) await writer.write(piece);
+          await writer.close();
+        } catch (error) {
+          // Who reads is not to wait for the rest.
+          await writer.abort(error);
+          throw error;
+        }
+      };
+      // When R2 refuses, what feeds it is refused too.
+      await Promise.all([env.MAIL.put(key, readable), feed()]);
+    },
+    tellEvents: (serverId, events) => eventsOf(env, serverId).append(events),
+  };
 }
 
 export function destinationNeeds(_env: Env): DestinationNeeds {
@@ -526,6 +634,7 @@ export function deliverNeeds(env: Env, ctx: ExecutionContext): DeliverNeeds {
       const policy = await policyCache(env).byServer(serverId, "local");
       return policy ? openKeys(policy, fromDomain, env.EDGEPOST_SECRET) : [];
     },
+    ownFields: (of) => ownFields(env, of),
     copyFor: (message, place) => copyFor(env, message, place),
     readObject: (key, offset, length) => objectBytes(env.MAIL, key, { offset, length }),
     transports: {

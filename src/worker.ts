@@ -18,16 +18,18 @@ import {
   scheduleNeeds,
   seenNeeds,
   sweepAll,
+  takeNeeds,
   trackingDoorNeeds,
 } from "./bindings.ts";
 import { deliver } from "./deliver/consume.ts";
 import { DestinationObject } from "./deliver/destination.ts";
 import { erase } from "./erase/erase.ts";
 import { log } from "./log.ts";
-import type { DeliveryJob } from "./mail/job.ts";
 import { HookObject } from "./notify/hook.ts";
 import { EventsObject } from "./notify/log.ts";
+import { readGivenUp, readReceived } from "./receive/consume.ts";
 import { receiveRouted } from "./receive/email-routing.ts";
+import { sweepReceived } from "./receive/left-over.ts";
 import { SeenObject } from "./track/seen.ts";
 
 export class Outbox extends OutboxObject {
@@ -86,19 +88,26 @@ export default {
   },
 
   async queue(batch, env, ctx) {
-    if (batch.queue.endsWith("-dead")) {
-      // The Outbox knows these recipients and hands over again: this is only worth a line in the log.
-      for (const message of batch.messages) log("job given up by the queue", { job: message.body });
-      return;
+    switch (batch.queue) {
+      case "edgepost-received":
+        return readReceived(batch.messages, takeNeeds(env));
+      case "edgepost-received-dead":
+        return readGivenUp(batch.messages, takeNeeds(env));
+      case "edgepost-deliveries-dead":
+        // The Outbox knows these recipients and hands over again: this is only worth a line in the log.
+        for (const message of batch.messages) log("job given up by the queue", { job: message.body });
+        return;
+      default:
+        return deliver(batch.messages, deliverNeeds(env, ctx));
     }
-    await deliver(batch.messages, deliverNeeds(env, ctx));
   },
 
   email: (message, env) => receiveRouted(message, emailRoutingNeeds(env)),
 
   async scheduled(_controller, env, ctx) {
-    // Neither is to wait for the other, nor to end with it.
+    // None is to wait for another, nor to end with it.
     ctx.waitUntil(erase(eraseNeeds(env)));
+    ctx.waitUntil(sweepReceived(takeNeeds(env)));
     await sweepAll(env);
   },
-} satisfies ExportedHandler<Env, DeliveryJob>;
+} satisfies ExportedHandler<Env>;

@@ -52,7 +52,8 @@ export async function claimGroups(
   const claims = await Promise.all(
     granted.map(async ({ ref, found, attempt, recipients, message }): Promise<Claim> => {
       const { stream, acceptedAt, fromDomain, bounceType, returnPathDomain, isDsn, summary } = found.message;
-      const reversePath = isDsn ? "" : await needs.returnPath(ref.messageId, returnPathDomain);
+      const of = { serverId: policy.serverId, messageId: ref.messageId };
+      const reversePath = isDsn ? "" : await needs.returnPath(of, returnPathDomain);
       const transports = policy.sandbox ? (["sandbox"] as const) : policy.transports;
       return {
         ...ref,

@@ -4,6 +4,7 @@ import type { Accepted } from "../mail/accepted.ts";
 import type { MailEvent } from "../mail/event.ts";
 import type { DeliveryJob } from "../mail/job.ts";
 import type { MessageRecord } from "../mail/record.ts";
+import type { SentMessage } from "../mail/return-path.ts";
 import type { PackedMessage } from "./pack.ts";
 
 export interface SuppressionChange {
@@ -34,9 +35,9 @@ export interface OutboxNeeds {
     limit: number,
   ): Promise<(SuppressionChange & { changedAt: number })[]>;
   registerShard(shard: string): Promise<void>;
-  /** The DKIM-Signature fields for a message; "" when its domain has no key. Deterministic. */
+  /** The fields that stand before a message: DKIM-Signature, when its domain has a key, and our own. Deterministic. */
   sign(policy: ServerPolicy, message: PackedMessage, bytes: Uint8Array): Promise<string>;
-  returnPath(messageId: string, domain: string): Promise<string>;
+  returnPath(of: SentMessage, domain: string): Promise<string>;
   /** Of a personal message: the copy of the recipient at that place. */
   copyFor(message: { id: string; bytes: Uint8Array }, place: number): Promise<Uint8Array>;
   randomBytes(count: number): Uint8Array;

@@ -237,5 +237,6 @@ function shown(needs: ReadNeeds, bounce: ListedBounce) {
 /** "" when nothing is kept. */
 async function dumpOf(needs: ReadNeeds, bounce: ListedBounce): Promise<string> {
   if (!hasDump(bounce, needs.now())) return "";
-  return fromArchive(contentOf(needs.archive(bounce.serverId), bounce));
+  const { segment } = needs;
+  return fromArchive(contentOf({ archive: needs.archive(bounce.serverId), segment }, bounce));
 }

@@ -169,7 +169,7 @@ async function take(batch: BatchHead, body: Uint8Array, context: Context): Promi
   try {
     const parts = cut(batch, body);
     const results = await (serverId === undefined
-      ? takeInbound(parts, key, context)
+      ? receiveAll(parts, key, context)
       : takeSubmissions(parts, { key, serverId }, context));
     return results ? { key, results } : { key };
   } catch (error) {
@@ -198,7 +198,8 @@ function cut({ messages }: BatchHead, body: Uint8Array): (Part | Refused)[] {
   return parts;
 }
 
-async function takeInbound(
+/** Mail for our own addresses. */
+async function receiveAll(
   parts: (Part | Refused)[],
   key: string,
   { needs }: Context,

@@ -131,6 +131,21 @@ export async function findBounceOf(
   return row && withFlag(row);
 }
 
+/** What tells a message's bounces apart, and which report each is from. */
+export type BounceMark = Pick<Bounce, "email" | "type" | "dump">;
+
+/** A message has one of each recipient and type, so there are not many. */
+export function bouncesOfMessage(
+  archive: D1Database,
+  serverId: number,
+  messageId: string,
+): Promise<BounceMark[]> {
+  return drizzle(archive)
+    .select({ email: bounces.email, type: bounces.type, dump: bounces.dump })
+    .from(bounces)
+    .where(and(eq(bounces.serverId, serverId), eq(bounces.messageId, messageId)));
+}
+
 /** How many bounces of each type there are, and how many of them keep their address inactive. */
 export function countBounces(
   archive: D1Database,

@@ -22,6 +22,8 @@ export interface NewBounce {
   details: string;
   bouncedAt: number;
   inactive: boolean;
+  /** The R2 object with the report that brought it; absent for what was said at delivery. */
+  dump?: string;
 }
 
 /** A key is the first that is free of those that its id may have, and as many on as there are before it in its batch. */
@@ -44,8 +46,8 @@ ON CONFLICT (server_id, email, message_id) DO UPDATE SET state = excluded.state,
   WHERE excluded.version > version`;
 
 const BOUNCES = `
-INSERT INTO bounces (server_id, message_id, email, type, stream, tag, from_email, subject, details, bounced_at, inactive)
-SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8, value->>9, value->>10
+INSERT INTO bounces (server_id, message_id, email, type, stream, tag, from_email, subject, details, bounced_at, inactive, dump)
+SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, value->>7, value->>8, value->>9, value->>10, value->>11
   FROM json_each(?1) WHERE true
 ON CONFLICT DO NOTHING`;
 
@@ -78,6 +80,7 @@ export async function writeRecords(
     b.details,
     b.bouncedAt,
     b.inactive ? 1 : 0,
+    b.dump ?? null,
   ]);
   // Counting compares what comes with what is there, so it goes before.
   const statements = [

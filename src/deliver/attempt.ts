@@ -17,6 +17,8 @@ export interface AttemptNeeds {
   now(): number;
   /** The DKIM keys for a From domain; none when it has none. */
   keys(serverId: number, fromDomain: string): Promise<SigningKey[]>;
+  /** Fields that every message of ours begins with, each ended: the same for every attempt. */
+  ownFields(of: { serverId: number; messageId: string }): Promise<string>;
   /** The copy of the recipient at that place. */
   copyFor(message: { id: string; bytes: Uint8Array }, place: number): Promise<Uint8Array>;
   /** Part of a stored object; undefined when there is none. */
@@ -103,27 +105,31 @@ interface Unsigned {
   bytes: Uint8Array;
   /** None when nobody is to sign it (any more). */
   keys: SigningKey[];
+  /** "" when it has them already. */
+  fields: string;
 }
 
 async function unsignedOf(claim: Claim, needs: AttemptNeeds): Promise<Unsigned> {
   const bytes = await bytesOf(claim, needs);
-  return { bytes, keys: claim.message.signed ? [] : await needs.keys(claim.serverId, claim.fromDomain) };
+  if (claim.message.signed) return { bytes, keys: [], fields: "" };
+  const fields = await needs.ownFields(claim);
+  return { bytes, keys: await needs.keys(claim.serverId, claim.fromDomain), fields };
 }
 
 async function signed(
-  { bytes, keys }: Unsigned,
+  { bytes, keys, fields }: Unsigned,
   { acceptedAt }: Claim,
 ): Promise<{ message: Uint8Array; signature: string }> {
-  if (keys.length === 0) return { message: bytes, signature: "" };
+  if (keys.length === 0 && fields === "") return { message: bytes, signature: "" };
   // The time of acceptance, so that every try gives the same bytes.
-  const signature = await sign(bytes, keys, acceptedAt);
+  const signature = (await sign(bytes, keys, acceptedAt)) + fields;
   return { message: join([new TextEncoder().encode(signature), bytes]), signature };
 }
 
-function copyMaker({ bytes, keys }: Unsigned, claim: Claim, needs: AttemptNeeds) {
+function copyMaker({ bytes, keys, fields }: Unsigned, claim: Claim, needs: AttemptNeeds) {
   return async (place: number): Promise<Uint8Array> => {
     const own = await needs.copyFor({ id: claim.messageId, bytes }, place);
-    return (await signed({ bytes: own, keys }, claim)).message;
+    return (await signed({ bytes: own, keys, fields }, claim)).message;
   };
 }
 

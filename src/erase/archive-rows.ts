@@ -78,6 +78,32 @@ export async function removeInbound(
   return true;
 }
 
+/** Reports about the person that came after their message was gone: nothing else leads to them. False when there was none. */
+export async function removeLateBounces(
+  needs: EraseNeeds,
+  { serverId, email }: { serverId: number; email: string },
+): Promise<boolean> {
+  const archive = needs.archive(serverId);
+  const { results } = await archive
+    .prepare(
+      `SELECT id, dump FROM bounces WHERE server_id = ?1 AND email = ?2 AND dump IS NOT NULL
+         AND NOT EXISTS (SELECT 1 FROM messages WHERE messages.server_id = ?1 AND messages.id = bounces.message_id)
+       LIMIT ${ROWS_A_STEP}`,
+    )
+    .bind(serverId, email)
+    .all<{ id: number; dump: string }>();
+  if (results.length === 0) return false;
+  await deleteObjects(
+    needs.mail,
+    results.map((r) => r.dump),
+  );
+  await archive
+    .prepare("DELETE FROM bounces WHERE id IN (SELECT value FROM json_each(?1))")
+    .bind(JSON.stringify(results.map((r) => r.id)))
+    .run();
+  return true;
+}
+
 async function removeMessages(needs: EraseNeeds, serverId: number): Promise<boolean> {
   const archive = needs.archive(serverId);
   const { results } = await archive

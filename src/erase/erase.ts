@@ -8,7 +8,7 @@ import { removeServer, removeServerSettings, removeStreamSettings } from "./dire
 import { eraseInHooks } from "./hooks.ts";
 import { removeSome } from "./messages.ts";
 import type { EraseNeeds, Outcome } from "./needs.ts";
-import { deleteSegments } from "./objects.ts";
+import { deleteOfServer } from "./objects.ts";
 import { erasePerson } from "./person.ts";
 import { type Erasure, finish, openErasures, queueStreams } from "./requests.ts";
 import { eraseInOutboxes, outboxesOf } from "./shards.ts";
@@ -62,7 +62,7 @@ async function eraseServer(needs: EraseNeeds, erasure: Erasure, hasTime: () => b
   const isClear =
     (await removeServerSettings(directory, serverId, hasTime)) &&
     (await removeServerRows(needs, serverId, hasTime)) &&
-    (await deleteSegments(mail, serverId, hasTime));
+    (await deleteOfServer(mail, serverId, hasTime));
   if (!isClear || left.length > 0 || needs.now() < createdAt + KNOWN_MS) return "not yet";
   for (const shard of shards) await needs.outbox(shard).destroy();
   await needs.seen(serverId).destroy();

@@ -39,9 +39,23 @@ export async function removeSome(needs: EraseNeeds, meant: Meant): Promise<boole
     key !== null && offset !== null && length !== null ? [{ key, offset, length }] : [],
   );
   await blank(needs.mail, ranges);
-  await deleteObjects(needs.mail, found.map(largeKey));
+  await deleteObjects(needs.mail, [...found.map(largeKey), ...(await dumpsOf(needs, meant, found))]);
   await removeRows(needs.archive(meant.serverId), meant, found);
   return true;
+}
+
+/** Reports that came back for these: each names recipients, and may return what was sent. */
+async function dumpsOf(needs: EraseNeeds, { serverId }: Meant, found: Message[]): Promise<string[]> {
+  const ids = JSON.stringify(found.map((m) => m.id));
+  const { results } = await needs
+    .archive(serverId)
+    .prepare(
+      `SELECT DISTINCT dump FROM bounces
+       WHERE server_id = ?1 AND message_id IN (SELECT value FROM json_each(?2)) AND dump IS NOT NULL`,
+    )
+    .bind(serverId, ids)
+    .all<{ dump: string }>();
+  return results.map((r) => r.dump);
 }
 
 function find(archive: D1Database, { serverId, stream, email, until, except }: Meant): Promise<Message[]> {
@@ -106,7 +120,7 @@ UPDATE recipients SET record = new.value->>3 FROM json_each(?1) AS new
 WHERE server_id = new.value->>0 AND message_id = new.value->>1 AND email = new.value->>2`;
 
 const REPORTS = `
-UPDATE bounces SET subject = '', details = new.value->>1 FROM json_each(?1) AS new WHERE bounces.id = new.value->>0`;
+UPDATE bounces SET subject = '', details = new.value->>1, dump = NULL FROM json_each(?1) AS new WHERE bounces.id = new.value->>0`;
 
 /** Statements by which messages that others got too forget the person, and what they said. */
 async function takeOut(

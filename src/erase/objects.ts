@@ -47,21 +47,26 @@ export function largeKey({ id, receivedAt }: { id: string; receivedAt: number })
   return `large/${new Date(receivedAt).toISOString().slice(0, 10)}/${id}`;
 }
 
+/** Messages as they were sent, and reports that came back for them. */
+const OF_SERVERS = ["segments/", "dumps/"];
+
 /** False when time was up first. Each day has a folder, and in it each server. */
-export async function deleteSegments(
+export async function deleteOfServer(
   mail: R2Bucket,
   serverId: number,
   hasTime: () => boolean,
 ): Promise<boolean> {
-  for await (const day of folders(mail, "segments/")) {
-    for (;;) {
-      if (!hasTime()) return false;
-      const { objects, truncated } = await mail.list({ prefix: `${day}${serverId}/`, limit: KEYS_PER_CALL });
-      await deleteObjects(
-        mail,
-        objects.map((o) => o.key),
-      );
-      if (!truncated) break;
+  for (const of of OF_SERVERS) {
+    for await (const day of folders(mail, of)) {
+      for (;;) {
+        if (!hasTime()) return false;
+        const listed = await mail.list({ prefix: `${day}${serverId}/`, limit: KEYS_PER_CALL });
+        await deleteObjects(
+          mail,
+          listed.objects.map((o) => o.key),
+        );
+        if (!listed.truncated) break;
+      }
     }
   }
   return true;

@@ -2,7 +2,7 @@
  * All that is kept of a person in an account, server by server. First nothing more may come of what waits to become messages; from then
  * on the time is fixed up to which messages are removed, so that it ends however often the person is mailed meanwhile.
  */
-import { removeInbound } from "./archive-rows.ts";
+import { removeInbound, removeLateBounces } from "./archive-rows.ts";
 import { removePersonSettings } from "./directory-rows.ts";
 import { eraseInHooks } from "./hooks.ts";
 import { removeSome } from "./messages.ts";
@@ -75,7 +75,10 @@ async function visit(
     do if (!hasTime()) return false;
     while (await removeSome(needs, { serverId, stream, email, until, except: left }));
   do if (!hasTime()) return false;
-  while (await removeInbound(needs, serverId, email));
+  while (
+    (await removeInbound(needs, serverId, email)) ||
+    (await removeLateBounces(needs, { serverId, email }))
+  );
   await removePersonSettings(needs, { serverId, email, shards });
   // Last: what an Outbox still held, it told the log, and the log the hooks.
   const person = { what: { kind: "person", email }, until } as const;

@@ -6,6 +6,7 @@ import { createAccount, createServer, createToken } from "../accounts/create.ts"
 import { createDkimKeys } from "../accounts/dkim-keys.ts";
 import { dnsNames } from "../accounts/dns-names.ts";
 import { createDomain } from "../accounts/domains.ts";
+import { reportsHost } from "../accounts/report-monitors.ts";
 import { createSender } from "../accounts/senders.ts";
 import { systemServer } from "../accounts/system-server.ts";
 import type { Secrets } from "./secrets.ts";
@@ -86,6 +87,7 @@ export async function seed(directory: D1Database, secrets: Secrets, domain: stri
         type: "TXT" as const,
         value: "v=spf1 ip4:127.0.0.1 -all",
       })),
+      { name: `${domain}._report._dmarc.${reportsHost(domain)}`, type: "TXT", value: "v=DMARC1" },
       { name: `_dmarc.${domain}`, type: "TXT", value: `v=DMARC1; p=reject; rua=mailto:dmarc@${domain}` },
     ],
   };

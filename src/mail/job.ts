@@ -48,7 +48,7 @@ export type MessageSource =
 export interface Settlement extends JobRef {
   attempt: number;
   transport: TransportName;
-  /** The DKIM-Signature header fields that were prepended; "" when the message was signed already. */
+  /** The header fields that were prepended, DKIM-Signature and our own; "" when the message had them already. */
   signature: string;
   outcomes: Outcome[];
 }

@@ -1,9 +1,27 @@
 /**
- * Reverse-paths that are ours and signed: a DSN that comes back to one is tied to its message, and nobody else can make one.
- * "b-<32 hex of the MessageID>-<16 of the MAC>@bounces.example.com": 51 characters of the 64 that RFC 5321 §4.5.3.1.1 allows.
+ * Addresses of ours that are signed: a DSN that comes back to a message's reverse-path, or a complaint to the address in its header, is
+ * tied to that message, and nobody else can make one. "b-<32 hex of the MessageID>-<server>-<16 of the MAC>@bounces.example.com", with "c-"
+ * for complaints: 63 characters at most of the 64 that RFC 5321 §4.5.3.1.1 allows. Mail from before servers were named has none of it.
  */
 const MAC_CHARACTERS = 16;
-const ADDRESS = /^b-([0-9a-f]{32})-([0-9a-f]{16})@/;
+const HEX_ID = "[0-9a-f]{32}";
+/** A safe integer, in base 36. */
+const SERVER = "[0-9a-z]{1,11}";
+const MAC = `[0-9a-f]{${MAC_CHARACTERS}}`;
+
+/** Local parts, to be looked for in texts, in any case. What is found has a signature to check. */
+export const RETURN_PATH_PATTERN = `b-${HEX_ID}-(?:${SERVER}-)?${MAC}`;
+export const COMPLAINT_PATTERN = `c-${HEX_ID}-${SERVER}-${MAC}`;
+
+const ADDRESS = new RegExp(`^([bc])-(${HEX_ID})-(?:(${SERVER})-)?(${MAC})@`);
+
+export interface SentMessage {
+  serverId: number;
+  messageId: string;
+}
+
+/** What a signed address names: the server is unknown in those of old mail. */
+export type SignedFor = Pick<SentMessage, "messageId"> & Partial<SentMessage>;
 
 /** The key that signs reverse-paths, from the deployment's secret. */
 export async function returnPathKey(secret: string): Promise<CryptoKey> {
@@ -12,20 +30,47 @@ export async function returnPathKey(secret: string): Promise<CryptoKey> {
   return crypto.subtle.importKey("raw", digest, { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
 }
 
-export async function formatReturnPath(key: CryptoKey, messageId: string, domain: string): Promise<string> {
-  const id = messageId.replaceAll("-", "");
-  return `b-${id}-${await mac(key, id)}@${domain}`;
+export function formatReturnPath(key: CryptoKey, of: SentMessage, domain: string): Promise<string> {
+  return format(key, "b", of, domain);
 }
 
-/** The MessageID that a return path names; undefined when it is not one that this deployment made. */
-export async function parseReturnPath(key: CryptoKey, address: string): Promise<string | undefined> {
-  const [, id, given] = ADDRESS.exec(address.toLowerCase()) ?? [];
-  if (!id || given !== (await mac(key, id))) return undefined;
-  return id.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+/** What a return path names; undefined when it is not one that this deployment made. */
+export function parseReturnPath(key: CryptoKey, address: string): Promise<SignedFor | undefined> {
+  return parse(key, "b", address);
 }
 
-async function mac(key: CryptoKey, id: string): Promise<string> {
-  const signature = new Uint8Array(await crypto.subtle.sign("HMAC", key, new TextEncoder().encode(id)));
+/** Stands in the header of each message: also a report that hides its recipient, and has lost the reverse-path, has it. */
+export function formatComplaintAddress(key: CryptoKey, of: SentMessage, domain: string): Promise<string> {
+  return format(key, "c", of, domain);
+}
+
+export function parseComplaintAddress(key: CryptoKey, address: string): Promise<SignedFor | undefined> {
+  return parse(key, "c", address);
+}
+
+async function format(
+  key: CryptoKey,
+  purpose: "b" | "c",
+  { serverId, messageId }: SentMessage,
+  domain: string,
+): Promise<string> {
+  const named = `${purpose}-${messageId.replaceAll("-", "")}-${serverId.toString(36)}`;
+  return `${named}-${await macOf(key, named)}@${domain}`;
+}
+
+async function parse(key: CryptoKey, purpose: "b" | "c", address: string): Promise<SignedFor | undefined> {
+  const [, given, id, server, mac] = ADDRESS.exec(address.toLowerCase()) ?? [];
+  if (given !== purpose || id === undefined) return undefined;
+  // Old mail's names no server, and only its id was signed.
+  if (server === undefined && purpose === "c") return undefined;
+  const signed = server === undefined ? id : `${purpose}-${id}-${server}`;
+  if (mac !== (await macOf(key, signed))) return undefined;
+  const messageId = id.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+  return server === undefined ? { messageId } : { messageId, serverId: Number.parseInt(server, 36) };
+}
+
+async function macOf(key: CryptoKey, text: string): Promise<string> {
+  const signature = new Uint8Array(await crypto.subtle.sign("HMAC", key, new TextEncoder().encode(text)));
   const hex = Array.from(signature, (b) => b.toString(16).padStart(2, "0")).join("");
   return hex.slice(0, MAC_CHARACTERS);
 }

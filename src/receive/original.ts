@@ -4,6 +4,7 @@
  */
 import { addressParser, decodeWords } from "postal-mime";
 import { parseMessageId } from "../mail/message-id.ts";
+import { COMPLAINT_PATTERN, RETURN_PATH_PATTERN } from "../mail/return-path.ts";
 import type { Opened } from "./open-message.ts";
 import { COPY_MARKER } from "./phrases.ts";
 import { parseFields } from "./report-fields.ts";
@@ -17,14 +18,19 @@ export interface Original {
   messageIdField: string;
   /** A return path of our shape, not checked; "" when none is there. */
   returnPath: string;
+  /** The same of the address for complaints that our mail has in its header. */
+  complaintAddress: string;
   /** The returned header's first recipient: for reports that hide or lack theirs. */
   to: string;
+  /** The returned header's author; "" when none is there. */
+  from: string;
   subject: string;
 }
 
 const RETURNED = /^(?:message\/(?:rfc822|global|partial)(?:-headers)?|text\/rfc822-headers?)$/;
 const UUID = /[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}/gi;
-const RETURN_PATH = /\bb-[0-9a-f]{32}-[0-9a-f]{16}@[a-z0-9.-]{1,253}/i;
+const RETURN_PATH = new RegExp(`\\b${RETURN_PATH_PATTERN}@[a-z0-9.-]{1,253}`, "i");
+const COMPLAINT_ADDRESS = new RegExp(`\\b${COMPLAINT_PATTERN}@[a-z0-9.-]{1,253}`, "i");
 /** Ids in a text that are tried. */
 const MAX_TRIED = 100;
 
@@ -61,15 +67,15 @@ export function findOriginal(opened: Opened, signedFor: string): Original {
     [idIn(thread), "thread"],
     [idIn(all), "text"],
   ]);
-  const to = addressParser(first("x-hmxmroriginalrecipient") || first("delivered-to") || first("to"), {
-    flatten: true,
-  });
+  const address = (value: string) => addressParser(value, { flatten: true })[0]?.address ?? "";
   return {
     messageId,
     by,
     messageIdField: messageIdField.slice(0, 998),
     returnPath: RETURN_PATH.exec(`${first("return-path")} ${all}`)?.[0].toLowerCase() ?? "",
-    to: to[0]?.address ?? "",
+    complaintAddress: COMPLAINT_ADDRESS.exec(`${first("x-complaints-to")} ${all}`)?.[0].toLowerCase() ?? "",
+    to: address(first("x-hmxmroriginalrecipient") || first("delivered-to") || first("to")),
+    from: address(first("from")),
     subject: decodeWords(field("subject")).slice(0, 1000),
   };
 }

@@ -1,10 +1,13 @@
-/** Which addresses are ours to take mail for: servers' inbound addresses and domains, and signed return paths. */
+/** Which addresses are ours to take mail for, and what for: inbound addresses, those that we signed, those for reports and complaints. */
 import { and, eq, isNotNull, isNull, ne, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
+import { ownReturnPath } from "../accounts/dns-names.ts";
 import { inboundHost } from "../accounts/inbound-domain.ts";
+import { monitorOfAddress, reportsHost } from "../accounts/report-monitors.ts";
 import { domainOf } from "../mail/address.ts";
 import type { OwnDomains } from "../mail/ingress.ts";
-import { parseReturnPath } from "../mail/return-path.ts";
+import { parseComplaintAddress, parseReturnPath, type SignedFor } from "../mail/return-path.ts";
+import { type LinkedRecipient, parseUnsubscribeAddress } from "../mail/tracking-link.ts";
 import { domains, servers } from "../schema/directory.ts";
 
 /** As the partial index of these domains has it. */
@@ -13,7 +16,22 @@ const HAS_DOMAIN = and(ne(servers.inboundDomain, sql`''`), isNull(servers.delete
 export interface OwnAddressNeeds {
   directory: D1Database;
   returnPathKey(): Promise<CryptoKey>;
+  trackingKey(): Promise<CryptoKey>;
   mailDomain: string;
+}
+
+export type OwnAddress =
+  /** A reverse-path of ours, or the address for complaints in a message's header. */
+  | { kind: "signed"; of: SignedFor }
+  /** Where complaints of all messages go: the address that a provider's feedback loop is given. */
+  | { kind: "complaints" }
+  | { kind: "unsubscribe"; of: LinkedRecipient }
+  /** Of DMARC and TLS. */
+  | { kind: "reports" }
+  | { kind: "inbound" };
+
+export function complaintsAddress(mailDomain: string): string {
+  return `complaints@${ownReturnPath(mailDomain)}`;
 }
 
 export async function ownDomains({ directory, mailDomain }: OwnAddressNeeds): Promise<OwnDomains> {
@@ -26,16 +44,33 @@ export async function ownDomains({ directory, mailDomain }: OwnAddressNeeds): Pr
       .where(isNotNull(domains.returnPathVerifiedAt)),
     db.select({ name: servers.inboundDomain }).from(servers).where(HAS_DOMAIN),
   ]);
-  const returnPath = new Set([`bounces.${mailDomain}`, ...returnPaths.flatMap((r) => r.name ?? [])]);
-  return { inbound: [inboundHost(mailDomain), ...inbound.map((r) => r.name)], returnPath: [...returnPath] };
+  const returnPath = new Set([ownReturnPath(mailDomain), ...returnPaths.flatMap((r) => r.name ?? [])]);
+  const own = [inboundHost(mailDomain), reportsHost(mailDomain)];
+  return { inbound: [...own, ...inbound.map((r) => r.name)], returnPath: [...returnPath] };
 }
 
-/** "<hash>+anything@inbound.example.com", anything at a server's own inbound domain, or a return path that this deployment signed. */
 export async function isOwnAddress(address: string, needs: OwnAddressNeeds): Promise<boolean> {
+  return (await ownAddress(address, needs)) !== undefined;
+}
+
+/**
+ * "<hash>+anything@inbound.example.com", anything at a server's own inbound domain, "re+<token>@dmarc.example.com", or what this
+ * deployment signed; undefined for any other.
+ */
+export async function ownAddress(address: string, needs: OwnAddressNeeds): Promise<OwnAddress | undefined> {
+  const { directory, mailDomain } = needs;
   const domain = domainOf(address);
-  if (domain === inboundHost(needs.mailDomain)) return isInboundAddress(address, needs.directory);
-  if ((await parseReturnPath(await needs.returnPathKey(), address)) !== undefined) return true;
-  return isInboundDomain(domain, needs.directory);
+  if (domain === inboundHost(mailDomain))
+    return (await isInboundAddress(address, directory)) ? { kind: "inbound" } : undefined;
+  if (domain === reportsHost(mailDomain))
+    return (await monitorOfAddress(directory, address, mailDomain)) ? { kind: "reports" } : undefined;
+  if (address.toLowerCase() === complaintsAddress(mailDomain)) return { kind: "complaints" };
+  const key = await needs.returnPathKey();
+  const of = (await parseReturnPath(key, address)) ?? (await parseComplaintAddress(key, address));
+  if (of) return { kind: "signed", of };
+  const linked = await parseUnsubscribeAddress(await needs.trackingKey(), address);
+  if (linked) return { kind: "unsubscribe", of: linked };
+  return (await isInboundDomain(domain, directory)) ? { kind: "inbound" } : undefined;
 }
 
 async function isInboundAddress(address: string, directory: D1Database): Promise<boolean> {

@@ -3,6 +3,7 @@
  * Domino, GroupWise, sendmail before 8.8), and for what others leave out of their fields.
  */
 import { replyText } from "../mail/reply.ts";
+import { RETURN_PATH_PATTERN } from "../mail/return-path.ts";
 import { cleanText, toReply } from "../smtp/reply-text.ts";
 import { fieldOf, type Opened } from "./open-message.ts";
 import { COPY_MARKER, DAEMON, DELAY } from "./phrases.ts";
@@ -30,7 +31,7 @@ const HEADS = [
   new RegExp(`^[ \\t>*|]{0,40}["']?[^"'<>@\\n:]{1,80}["']?[ \\t]<(?:mailto:)?(${AT})>[ \\t]*$`),
   new RegExp(`RCPT TO: ?<(${AT})>`, "i"),
 ];
-const OWN_PATH = /^b-[0-9a-f]{32}-[0-9a-f]{16}@/i;
+const OWN_PATH = new RegExp(`^${RETURN_PATH_PATTERN}@`, "i");
 
 /** One for each recipient that the text names; one without an address when it names none. */
 export function readExplanations(opened: Opened): ReportedRecipient[] {

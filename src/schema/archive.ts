@@ -85,6 +85,8 @@ export const bounces = sqliteTable(
     details: text().notNull(),
     bouncedAt: integer("bounced_at").notNull(),
     inactive: integer({ mode: "boolean" }).notNull(),
+    /** The R2 object with the report that brought it; null for what was said at delivery. */
+    dump: text(),
   },
   (t) => [
     uniqueIndex("bounces_once").on(t.serverId, t.messageId, t.email, t.type),

@@ -22,17 +22,22 @@ export function record(needs: RecordNeeds, records: MessageRecord[]): Promise<Su
   return remember(needs, records, records.flatMap(bouncesOf));
 }
 
-/** Takes what came back after a message had left: bounces by mail, complaints. Returns the same. */
-export function recordBounces(needs: RecordNeeds, bounces: NewBounce[]): Promise<Suppressed[]> {
-  return remember(needs, [], bounces);
+/** Takes what came back after a message had left: bounces by mail, complaints, and whom else that suppresses. Returns the same. */
+export function recordBounces(
+  needs: RecordNeeds,
+  bounces: NewBounce[],
+  unsubscribed: NewSuppression[] = [],
+): Promise<Suppressed[]> {
+  return remember(needs, [], bounces, unsubscribed);
 }
 
 async function remember(
   needs: RecordNeeds,
   records: MessageRecord[],
   bounces: NewBounce[],
+  unsubscribed: NewSuppression[] = [],
 ): Promise<Suppressed[]> {
-  const inactive = bounces.filter((bounce) => bounce.inactive).map(suppressionOf);
+  const inactive = [...bounces.filter((bounce) => bounce.inactive).map(suppressionOf), ...unsubscribed];
   // First, so that whoever sees the bounce can rely on its effect, and reactivating finds what it takes back.
   const suppressed = await suppress(needs.directory, inactive, needs.now());
   await writeRecords(needs.archive, records, bounces);

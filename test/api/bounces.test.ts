@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { RecipientRecord } from "../../src/mail/record.ts";
 import { BOUNCE_TYPES } from "../../src/smtp/bounce-types.ts";
 import { suppress } from "../../src/suppress/list.ts";
-import { record } from "../../src/track/record.ts";
+import { record, recordBounces } from "../../src/track/record.ts";
 import { attempt, hardBounced, message, NOON } from "../archive/databases.ts";
 import { openReading, type Reading } from "./reading.ts";
 
@@ -172,6 +172,31 @@ describe("GET /bounces/:id", () => {
     expect((await get(`/bounces/${listed.ID}`)).json).toEqual({ ...listed, Content: text });
     expect((await get(`/bounces/${listed.ID}/dump`)).json).toEqual({ Body: text });
     expect((await activate(listed.ID)).json.Bounce).toEqual({ ...listed, Inactive: false, Content: text });
+  });
+
+  it("has the report that came back as its content and dump, for 30 days and while it is kept", async () => {
+    const one = message([hardBounced("a@x.example")]);
+    const dump = "dumps/2026-02-17/1/a";
+    const report = "Subject: Zur\u00fcck\r\n\r\n550 5.1.1\r\n";
+    const bounce = (messageId: string, bouncedAt: number) => ({
+      ...{ serverId: 1, messageId, email: "a@x.example", type: "SoftBounce", stream: "outbound", tag: "" },
+      ...{ fromEmail: "b@x.example", subject: "s", details: "", bouncedAt, inactive: false, dump },
+    });
+    const old = bounce(message([]).id, NOON - 31 * 86_400_000);
+    await recordBounces({ ...reading.db, now: () => NOON }, [old, bounce(one.id, NOON)]);
+    for (const [bytes, text] of [
+      [Buffer.from(report), report],
+      [Buffer.from(report, "latin1"), report],
+      [undefined, ""],
+    ] as const) {
+      if (bytes) reading.objects.set(dump, bytes);
+      else reading.objects.delete(dump);
+      const [recent, forgotten] = (await get("/bounces")).json.Bounces;
+      expect([recent.DumpAvailable, forgotten.DumpAvailable]).toEqual([true, false]);
+      expect((await get(`/bounces/${recent.ID}`)).json.Content).toBe(text);
+      expect((await get(`/bounces/${recent.ID}/dump`)).json).toEqual({ Body: text });
+      expect((await get(`/bounces/${forgotten.ID}/dump`)).json).toEqual({ Body: "" });
+    }
   });
 
   it("has no dump after 30 days, or when the recipient's story is gone", async () => {

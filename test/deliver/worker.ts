@@ -64,6 +64,7 @@ function needs(env: Env, ctx: ExecutionContext): DeliverNeeds {
     }),
     destination: (object) => env.DESTINATION.get(env.DESTINATION.idFromName(object)),
     keys: async () => config.keys ?? [],
+    ownFields: async () => "",
     async copyFor({ bytes }, place) {
       return new TextEncoder().encode(
         new TextDecoder().decode(bytes).replaceAll("{blank}", `place-${place}`),

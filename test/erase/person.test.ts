@@ -6,11 +6,13 @@ import { erase } from "../../src/erase/erase.ts";
 import { largeKey } from "../../src/erase/objects.ts";
 import { findRemoval, requestRemoval } from "../../src/erase/requests.ts";
 import { suppress } from "../../src/suppress/list.ts";
-import { attempt, delivered, hardBounced, message, NOON } from "../archive/databases.ts";
+import { attempt, delivered, hardBounced, idAt, message, NOON } from "../archive/databases.ts";
 import { bytesOf, EraseWorld } from "./world.ts";
 
 const ANN = "ann@person.example";
 const BOB = "bob@person.example";
+const DUMPS = ["alone", "both", "late"];
+const dumpOf = (serverId: number, name: string) => `dumps/2026-02-17/${serverId}/${name}`;
 const SEGMENT = "segments/2026-02-17/1/local/0/0000000001.ab";
 
 let world: EraseWorld;
@@ -61,10 +63,13 @@ async function fill(serverId: number) {
     world.archive,
     [],
     [
-      { ...bounce, ...rest },
-      { ...bounce, ...rest, messageId: both.id, email: BOB },
+      { ...bounce, ...rest, dump: dumpOf(serverId, "alone") },
+      { ...bounce, ...rest, messageId: both.id, email: BOB, dump: dumpOf(serverId, "both") },
+      // Of a message that nobody knows any more.
+      { ...bounce, ...rest, messageId: idAt(NOON - 90 * 86_400_000), dump: dumpOf(serverId, "late") },
     ],
   );
+  for (const name of DUMPS) await world.mail.put(dumpOf(serverId, name), `a report about ${ANN}`);
   for (const [id, email] of [
     [alone.id, ANN],
     [both.id, ANN],
@@ -127,6 +132,8 @@ async function expectGone(serverId: number, { alone, both, others }: Awaited<Ret
   const zeros = "\0".repeat(bytesOf(alone).length + bytesOf(both).length);
   expect(text).toBe(zeros + bytesOf(others).toString());
   expect(await world.bytes(largeKey(alone))).toBeUndefined();
+  for (const name of DUMPS) expect(await world.bytes(dumpOf(serverId, name))).toBeUndefined();
+  expect(await world.count("bounces", `server_id = ${serverId} AND dump IS NOT NULL`)).toBe(0);
   for (const table of ["recipients", "opens", "clicks", "bounces"]) {
     expect([table, await world.count(table, `server_id = ${serverId} AND email = '${ANN}'`)]).toEqual([
       table,

@@ -26,6 +26,7 @@ async function fill(serverId: number): Promise<[MessageRecord, MessageRecord]> {
   await world.store([outbound, broadcast], segmentOf(serverId));
   await world.mail.put(largeKey(broadcast), "large");
   await world.mail.put(`raw/${serverId}`, "mail that came in");
+  await world.mail.put(`dumps/2026-02-17/${serverId}/a`, "a report that came back");
   await world.archive.batch([
     world.archive
       .prepare("INSERT INTO opens VALUES (?, ?, 'bob@person.example', 1, 'broadcast', NULL, 0, '{}')")
@@ -108,6 +109,8 @@ it("removes a deleted server with all that it has, and then its Outboxes", async
   expect(await world.count("servers", `id = ${one}`)).toBe(0);
   expect(await world.bytes(segmentOf(one))).toBeUndefined();
   expect(await world.bytes(`raw/${one}`)).toBeUndefined();
+  expect(await world.bytes(`dumps/2026-02-17/${one}/a`)).toBeUndefined();
+  expect(await world.bytes(`dumps/2026-02-17/${two}/a`)).toBeDefined();
   expect(await rowsOf(two)).toEqual(before);
   expect(await world.bytes(segmentOf(two))).toBeDefined();
 }, 180_000);

@@ -79,7 +79,9 @@ describe("a domain", () => {
     expect(domain.DKIMVerified).toBe(true);
     await account.verifyDomainReturnPath(domain.ID);
     const message = await send("hello@shop.example", "b@reader.example");
-    expect(message.envelope.from).toMatch(/^b-[0-9a-f]{32}-[0-9a-f]{16}@pm-bounces\.shop\.example$/);
+    expect(message.envelope.from).toMatch(
+      /^b-[0-9a-f]{32}-[0-9a-z]{1,11}-[0-9a-f]{16}@pm-bounces\.shop\.example$/,
+    );
     const signed = selectors(domain, "Active").map((selector) => [selector, "shop.example", "pass"]);
     expect(signed).toHaveLength(2);
     expect(await verdictOf(message)).toEqual({ dkim: signed, spf: "pass", dmarc: "pass" });

@@ -352,7 +352,10 @@ describe("inbound mail", () => {
   it("is taken for our own addresses alone", async () => {
     const { inboundAddress } = system.local;
     const domains = (await worker.json("/gateway/domains", undefined, 5_000)) as OwnDomains;
-    expect(domains).toEqual({ inbound: ["inbound.example.com"], returnPath: ["bounces.example.com"] });
+    expect(domains).toEqual({
+      inbound: ["inbound.example.com", "dmarc.example.com"],
+      returnPath: ["bounces.example.com"],
+    });
     await submit({ to: ["path@smtp.example"], raw: simple("path@smtp.example") });
     const returnPath = (await system.arrives("path@smtp.example")).envelope.from;
     const asked = {

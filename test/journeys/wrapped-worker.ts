@@ -82,10 +82,10 @@ function d1(database: D1Database): D1Database {
 
 function r2(bucket: R2Bucket): R2Bucket {
   return wrap(bucket, {
-    async put(key: string, value: Uint8Array) {
+    async put(key: string, value: Uint8Array, options: R2PutOptions) {
       refuse("r2");
       counts.r2Puts++;
-      return bucket.put(key, value);
+      return bucket.put(key, value, options);
     },
     async get(key: string, options: R2GetOptions) {
       refuse("r2");

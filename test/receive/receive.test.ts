@@ -2,8 +2,10 @@
 import { Miniflare } from "miniflare";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createAccount, createServer } from "../../src/accounts/create.ts";
+import { monitorOfAccount, reportsAddress } from "../../src/accounts/report-monitors.ts";
 import { decodeFrames } from "../../src/mail/frame.ts";
-import { formatReturnPath, returnPathKey } from "../../src/mail/return-path.ts";
+import { formatComplaintAddress, formatReturnPath, returnPathKey } from "../../src/mail/return-path.ts";
+import { fillRecipient, trackingKey, unsubscribeAddress } from "../../src/mail/tracking-link.ts";
 import { type EmailRoutingNeeds, receiveRouted } from "../../src/receive/email-routing.ts";
 import { ownDomains } from "../../src/receive/own-address.ts";
 import { type Databases, openDatabases } from "../archive/databases.ts";
@@ -12,23 +14,27 @@ let db: Databases;
 let miniflare: Miniflare;
 let bucket: R2Bucket;
 let hash: string;
+let account: number;
 let needs: EmailRoutingNeeds;
+let handedOn: string[] = [];
 
 beforeAll(async () => {
   db = await openDatabases();
   miniflare = new Miniflare({ modules: true, script: "export default {}", r2Buckets: ["MAIL"] });
   bucket = (await miniflare.getR2Bucket("MAIL")) as unknown as R2Bucket;
-  const accountId = await createAccount(db.directory, "a", 1);
-  ({ inboundHash: hash } = await createServer(db.directory, { accountId, name: "s" }, 1));
+  account = await createAccount(db.directory, "a", 1);
+  ({ inboundHash: hash } = await createServer(db.directory, { accountId: account, name: "s" }, 1));
   needs = {
     directory: db.directory,
     returnPathKey: () => returnPathKey("secret"),
+    trackingKey: () => trackingKey("secret"),
     mailDomain: "mail.example",
     now: () => 7,
     newId: () => "an-id",
     async putObject(key, bytes) {
       await bucket.put(key, bytes);
     },
+    handOn: (key) => void handedOn.push(key),
   };
 });
 afterAll(async () => {
@@ -36,8 +42,11 @@ afterAll(async () => {
   await miniflare.dispose();
 });
 
+const OF = { serverId: 1, messageId: "01939393-9393-8393-8393-939393939393" };
+
 async function arrive(to: string, from = "ann@far.example", raw = "Subject: s\r\n\r\nh\xe9llo\r\n") {
   const rejected: string[] = [];
+  handedOn = [];
   await receiveRouted(
     {
       from,
@@ -74,17 +83,32 @@ describe("mail by Email Routing", () => {
       },
       body: "Subject: s\r\n\r\nh\xe9llo\r\n",
     });
+    expect(handedOn).toEqual(["received/an-id"]);
   });
 
   it("for a return path that we signed is stored, from the null reverse-path in either spelling", async () => {
-    const path = await formatReturnPath(
-      await returnPathKey("secret"),
-      "01939393-9393-8393-8393-939393939393",
-      "bounces.mail.example",
-    );
+    const path = await formatReturnPath(await returnPathKey("secret"), OF, "bounces.mail.example");
     expect(await arrive(path, "<>")).toEqual([]);
     expect((await stored())?.header).toMatchObject({ envelope: { reversePath: "" } });
     expect(await arrive(path, "")).toEqual([]);
+  });
+
+  it("for a complaint address, an unsubscribe address and an address for reports of ours is stored", async () => {
+    const domain = "bounces.mail.example";
+    const links = await trackingKey("secret");
+    const monitor = await monitorOfAccount(db.directory, account, "shop.example", 1);
+    const addresses = [
+      await formatComplaintAddress(await returnPathKey("secret"), OF, domain),
+      "Complaints@Bounces.Mail.Example",
+      await unsubscribeAddress(links, OF, await fillRecipient(links, OF.messageId, 0), domain),
+      reportsAddress(monitor, "mail.example"),
+    ];
+    for (const address of addresses) {
+      expect(await arrive(address)).toEqual([]);
+      const changed = address.replace(/.(?=@)/, (c) => (c === "a" ? "b" : "a"));
+      expect(await arrive(changed)).toEqual(["550 5.1.1 no such address here"]);
+      expect(handedOn).toEqual([]);
+    }
   });
 
   it("for anybody else is refused", async () => {
@@ -98,10 +122,14 @@ describe("mail by Email Routing", () => {
     const { id, inboundHash } = await createServer(db.directory, settings, 1);
     const addresses = ["Anybody@In.Customer.example", `${inboundHash}@inbound.mail.example`];
     for (const to of addresses) expect(await arrive(to)).toEqual([]);
-    expect((await ownDomains(needs)).inbound).toEqual(["inbound.mail.example", "in.customer.example"]);
+    expect((await ownDomains(needs)).inbound).toEqual([
+      "inbound.mail.example",
+      "dmarc.mail.example",
+      "in.customer.example",
+    ]);
     await db.directory.prepare("UPDATE servers SET deleted_at = 2 WHERE id = ?").bind(id).run();
     for (const to of addresses) expect(await arrive(to)).toEqual(["550 5.1.1 no such address here"]);
-    expect((await ownDomains(needs)).inbound).toEqual(["inbound.mail.example"]);
+    expect((await ownDomains(needs)).inbound).toEqual(["inbound.mail.example", "dmarc.mail.example"]);
     expect(await arrive("a@sub.in.customer.example")).toEqual(["550 5.1.1 no such address here"]);
   });
 

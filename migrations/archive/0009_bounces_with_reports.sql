@@ -1,0 +1,1 @@
+ALTER TABLE `bounces` ADD `dump` text;
