@@ -24,7 +24,11 @@ async function send(to: string[], more: Record<string, unknown> = {}): Promise<s
   return json.MessageID as string;
 }
 
-async function submit(to: string[], headers: Record<string, string>): Promise<string> {
+async function submit(
+  to: string[],
+  headers: Record<string, string>,
+  more: Record<string, unknown> = {},
+): Promise<string> {
   const { smtp, serverToken, from } = system.local;
   const transport = createTransport({
     ...{ host: "127.0.0.1", port: smtp.port, requireTLS: true, tls: { rejectUnauthorized: false } },
@@ -33,6 +37,7 @@ async function submit(to: string[], headers: Record<string, string>): Promise<st
   const { response } = await transport.sendMail({
     ...{ from, to, subject: "Hello", html: HTML, text: TEXT, headers },
     attachments: [{ filename: "page.html", content: HTML }],
+    ...more,
   });
   transport.close();
   return /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/.exec(response)?.[0] ?? response;
@@ -113,6 +118,98 @@ describe("a tracked message", () => {
       for (const address of to) expect(await system.inbox({ to: address })).toHaveLength(1);
     });
   }
+
+  it("from a template, in bulk and scheduled arrives so too", async () => {
+    const template = {
+      ...{ Name: "t", Subject: "{{name}}", TextBody: "{{{ pm:unsubscribe }}}" },
+      HtmlBody: '<a href="https://example.org/{{name}}">x</a><a href="{{{ pm:unsubscribe_url }}}">bye</a>',
+    };
+    const { json: made } = await system.api("POST", "/templates", template);
+    const by = { From: "sender@example.com", TemplateId: made.TemplateId, TemplateModel: { name: "n" } };
+    const bulk = {
+      ...{ From: "sender@example.com", Subject: "s", HtmlBody: HTML, ...ALL, MessageStream: "broadcast" },
+      Messages: [{ To: "bulk@way.example", TemplateModel: {} }],
+    };
+    const later = { SendAt: new Date(Date.now() + 3_000).toISOString() };
+    const posted = [
+      await system.api("POST", "/email/withTemplate", { ...by, ...ALL, To: "template@way.example" }),
+      await system.api("POST", "/email/bulk", bulk),
+      await system.api("POST", "/email", {
+        ...{ From: "sender@example.com", Subject: "s", HtmlBody: HTML, ...ALL, ...later },
+        To: "later@way.example, and@way.example",
+      }),
+    ];
+    expect(posted.map(({ status }) => status)).toEqual([200, 200, 200]);
+    const templated = await read(await system.arrives("template@way.example"));
+    expect(templated.hrefs[0]).toMatch(ours("c"));
+    expect(templated.hrefs[1]).toMatch(ours("u"));
+    expect(templated.text.trim()).toBe(templated.hrefs[1]);
+    const mailing = await read(await system.arrives("bulk@way.example", 60_000));
+    expect(mailing.hrefs[0]).toMatch(ours("c"));
+    expect(mailing.hrefs[1]).toMatch(ours("u"));
+    const scheduled = [
+      await read(await system.arrives("later@way.example", 60_000)),
+      await read(await system.arrives("and@way.example", 60_000)),
+    ];
+    for (const { hrefs, pictures, dkim } of scheduled) {
+      expect([hrefs[0], pictures[0]]).toEqual([
+        expect.stringMatching(ours("c")),
+        expect.stringMatching(ours("o")),
+      ]);
+      expect(dkim).toEqual(["pass", "pass"]);
+    }
+    expect(new Set(scheduled.flatMap(({ hrefs }) => hrefs)).size).toBe(2);
+  });
+
+  it("that comes back is quoted as its recipient was to get it", async () => {
+    const to = ["fine@back.example", "hard-bounce@back.example"];
+    const headers = { "X-PM-TrackOpens": "true", "X-PM-TrackLinks": "HtmlAndText" };
+    await submit(to, headers, {
+      envelope: { from: "me@author.example", to },
+      dsn: { return: "full", notify: ["failure"] },
+    });
+    const { raw } = await system.arrives("me@author.example");
+    expect(raw).toContain("Final-Recipient: rfc822; hard-bounce@back.example");
+    expect(raw).not.toContain("~7ks");
+    const report = await PostalMime.parse(raw, { forceRfc822Attachments: true });
+    const original = report.attachments.find((a) => a.mimeType === "message/rfc822")?.content as ArrayBuffer;
+    const fine = await read(await system.arrives("fine@back.example"));
+    const token = (text = "") => /\/c\/([a-z2-7]{48})([a-z2-7]{14})\//.exec(text)?.slice(1) ?? [];
+    const [quoted, sent] = [token((await PostalMime.parse(original)).html), token(fine.hrefs[0])];
+    expect(quoted[0]).toBe(sent[0]);
+    expect(quoted[1]).toMatch(/^ab/);
+    expect(sent[1]).toMatch(/^aa/);
+  });
+
+  it("to three reaches each though everything is killed meanwhile, with links of their own", async () => {
+    const to = (n: number) => ["a", "b", "c"].map((who) => `${who}${n}@kill${n % 3}.example`);
+    const count = 20;
+    await Promise.all(Array.from({ length: count }, (_, n) => send(to(n), ALL)));
+    system.kill("workerd");
+    system.kill("gateway");
+    await until(
+      "the system is back",
+      async () => {
+        try {
+          return (await system.ledger()).waiting === 0;
+        } catch {
+          return false;
+        }
+      },
+      120_000,
+    );
+    const links = new Set<string>();
+    for (const address of Array.from({ length: count }, (_, n) => to(n)).flat()) {
+      const copies = await system.inbox({ to: address });
+      expect(copies.length, address).toBeGreaterThanOrEqual(1);
+      const { hrefs, dkim } = await read(copies[0] as InboxMessage);
+      expect(dkim).toEqual(["pass", "pass"]);
+      links.add(hrefs[0] ?? "");
+      // A second copy, of a session that was cut, is the first again.
+      for (const copy of copies) expect(copy.raw).toBe(copies[0]?.raw);
+    }
+    expect(links.size).toBe(3 * count);
+  }, 240_000);
 
   it("that is tracked to nobody's wish arrives as it was written, in one transaction for a domain", async () => {
     await send(names("plain"));
