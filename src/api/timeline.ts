@@ -3,7 +3,7 @@
  * ended. Ours, not Postmark's, though in its style; what is not known or does not apply is left out.
  */
 import * as z from "zod";
-import type { Attempt, MessageRecord, RecipientRecord, RecipientState } from "../mail/record.ts";
+import type { Attempt, MessageRecord, NotTracked, RecipientRecord, RecipientState } from "../mail/record.ts";
 import { replyText } from "../mail/reply.ts";
 import { statusOf } from "./message-json.ts";
 import { formatTime } from "./time.ts";
@@ -35,6 +35,15 @@ const STATES: Record<RecipientState, string> = {
   expired: "Expired",
   suppressed: "Suppressed",
   cancelled: "Cancelled",
+};
+
+const AS_IT_CAME: Record<NotTracked, string> = {
+  signed: "it is signed",
+  encrypted: "it is encrypted",
+  "too complex": "it has more parts than is looked into",
+  "too large": "a text is too large",
+  charset: "a text's characters could not be written back without loss",
+  failed: "that failed",
 };
 
 const optional = z.string().optional();
@@ -84,7 +93,7 @@ export function timelineJson(record: MessageRecord) {
 }
 
 /** What is scheduled was handed in long before, and is accepted into an Outbox when its time comes. */
-function beginning({ receivedAt, sendAt, summary: { scheduled } }: MessageRecord): Entry[] {
+function beginning({ receivedAt, sendAt, summary: { scheduled, notTracked } }: MessageRecord): Entry[] {
   const entries: Entry[] = [];
   if (scheduled)
     entries.push({
@@ -92,7 +101,9 @@ function beginning({ receivedAt, sendAt, summary: { scheduled } }: MessageRecord
       type: "Scheduled",
       reason: `It was handed in to be sent at ${formatTime(scheduled.sendAt)}.`,
     });
-  if (sendAt === undefined) entries.push({ at: receivedAt, type: "Accepted" });
+  if (sendAt !== undefined) return entries;
+  const reason = notTracked && `Its links were to be changed, and are not: ${AS_IT_CAME[notTracked]}.`;
+  entries.push({ at: receivedAt, type: "Accepted", reason });
   return entries;
 }
 

@@ -2,6 +2,7 @@
  * Changes the texts of a message that its client made, each in its place and in its own charset; every other byte stays as it came.
  * What cannot be decoded and encoded without loss stays too, and is told. Pure.
  */
+import type { NotTracked } from "../mail/record.ts";
 import { encodeBase64 } from "./base64.ts";
 import { join } from "./join.ts";
 import { type Leaf, leavesOf } from "./leaves.ts";
@@ -23,7 +24,7 @@ export type Change = (leaf: { type: Leaf["type"]; text: string; isFirst: boolean
 export interface Rewritten {
   bytes: Uint8Array;
   /** Why texts stay as they came that were to be changed. */
-  left?: string;
+  left?: NotTracked;
 }
 
 /** `whole` is what encodeText keeps whole. */
@@ -54,9 +55,9 @@ async function changesOf(
   message: Uint8Array,
   leaves: Leaf[],
   { change, whole }: { change: Change; whole: string },
-): Promise<{ changes: Map<Leaf, Written>; left?: string }> {
+): Promise<{ changes: Map<Leaf, Written>; left?: NotTracked }> {
   const changes = new Map<Leaf, Written>();
-  let left: string | undefined;
+  let left: NotTracked | undefined;
   for (const type of ["text/html", "text/plain"] as const) {
     const alike = leaves.filter((leaf) => leaf.type === type);
     for (const leaf of alike) {
@@ -72,7 +73,7 @@ async function changesOf(
   return left === undefined ? { changes } : { changes, left };
 }
 
-type Read = { text: string; toBytes(text: string): Uint8Array } | { left: string };
+type Read = { text: string; toBytes(text: string): Uint8Array } | { left: NotTracked };
 
 /** Whether `wanted` is in one of the texts. */
 export function isInLeaves(message: Uint8Array, wanted: string): boolean {

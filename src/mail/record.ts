@@ -50,6 +50,9 @@ export function recordVersion({ attempts, state }: Pick<RecipientRecord, "attemp
   return (attempts.at(-1)?.number ?? 0) * 2 + (state === "waiting" ? 0 : 1);
 }
 
+/** Why a message's texts, or some of them, lead where they led, though they were to be changed. */
+export type NotTracked = "signed" | "encrypted" | "too complex" | "too large" | "charset" | "failed";
+
 /** What lists and details show of a message beside its own columns. */
 export interface MessageSummary {
   from: Mailbox;
@@ -65,8 +68,7 @@ export interface MessageSummary {
   trackLinks: Tracking;
   /** How many of its links lead through us; absent for none. */
   trackedLinks?: number;
-  /** Why its links are as they came, or some of them, though tracking or an unsubscribe link was due. */
-  notTracked?: string;
+  notTracked?: NotTracked;
   /** Its links differ for each recipient: stored bytes have a blank where they name one (mail/tracking-link.ts). */
   personal?: true;
   sandboxed: boolean;

@@ -110,6 +110,15 @@ describe("a message's timeline", () => {
     expect(types(message([recipient]))).toEqual(expected);
   });
 
+  it("says why links are as they came that were to be changed", () => {
+    const record = message([delivered("a@x.example")], { summary: { notTracked: "signed" } });
+    expect(timelineJson(record).Timeline[0]).toEqual({
+      At: TIME("00.000"),
+      Type: "Accepted",
+      Reason: "Its links were to be changed, and are not: it is signed.",
+    });
+  });
+
   it("is in order of time over all recipients", () => {
     const late = { ...delivered("a@x.example"), attempts: [attempt(5)] };
     const { Timeline } = timelineJson(message([late, hardBounced("b@x.example")]));
