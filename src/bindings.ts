@@ -80,7 +80,7 @@ import type { InboundNeeds } from "./receive/inbound/take.ts";
 import { isOwnAddress, type OwnAddressNeeds, ownDomains } from "./receive/own-address.ts";
 import { type ReceiveNeeds, receive } from "./receive/receive.ts";
 import type { TakeNeeds } from "./receive/take.ts";
-import { suppressionChanges } from "./suppress/list.ts";
+import { suppressionChanges, toldSuppressions } from "./suppress/list.ts";
 import { record } from "./track/record.ts";
 import { recordSeen } from "./track/record-seen.ts";
 import type { SeenNeeds, SeenObject } from "./track/seen.ts";
@@ -275,7 +275,7 @@ export function logNeeds(env: Env): LogNeeds {
     log,
     hooks: (serverId) => hooksOf(env.DIRECTORY, serverId),
     wakeHook: (name, types) => hookOf(env, name).wake(types),
-    suppressionChanges: (serverId, since, limit) => suppressionChanges(env.DIRECTORY, serverId, since, limit),
+    suppressionChanges: (serverId, since, limit) => toldSuppressions(env.DIRECTORY, serverId, since, limit),
   };
 }
 

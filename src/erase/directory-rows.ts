@@ -84,6 +84,10 @@ export async function removePersonSettings(
     directory
       .prepare(`DELETE FROM suppressions WHERE ${where} AND removed_at IS NOT NULL`)
       .bind(serverId, email),
+    // What stays tells of no message.
+    directory
+      .prepare(`UPDATE suppressions SET cause = NULL WHERE ${where} AND cause IS NOT NULL`)
+      .bind(serverId, email),
     directory.prepare("DELETE FROM inbound_rules WHERE server_id = ?1 AND rule = ?2").bind(serverId, email),
   ]);
 }

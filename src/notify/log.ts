@@ -8,7 +8,7 @@ import type { HookRef } from "../accounts/hooks.ts";
 import type { ToErase } from "../mail/erasure.ts";
 import type { EventType, LoggedEvent, MailEvent } from "../mail/event.ts";
 import { eventId } from "../mail/event-id.ts";
-import type { SuppressionEntry } from "../suppress/list.ts";
+import type { ToldSuppression } from "../suppress/list.ts";
 import { type Forgetting, forgetting } from "./forget.ts";
 import { LogStore, type ReadReply, type ReadRequest } from "./log-store.ts";
 
@@ -18,7 +18,7 @@ export interface LogNeeds {
   hooks(serverId: number): Promise<HookRef[]>;
   /** Tells a hook that there is something to read, of these types. */
   wakeHook(name: string, types: EventType[]): Promise<void>;
-  suppressionChanges(serverId: number, since: number, limit: number): Promise<SuppressionEntry[]>;
+  suppressionChanges(serverId: number, since: number, limit: number): Promise<ToldSuppression[]>;
 }
 
 /** As long as messages and bounces are kept. */
@@ -221,11 +221,12 @@ function isFor({ stream }: HookRef, event: MailEvent): boolean {
 
 async function toEvent(
   serverId: number,
-  { stream, email, reason, origin, removed, changedAt }: SuppressionEntry,
+  { stream, email, reason, origin, removed, changedAt, cause }: ToldSuppression,
 ): Promise<MailEvent> {
+  const { messageId = "", tag = "", metadata = {} } = (removed ? undefined : cause) ?? {};
   return {
     id: await eventId("SubscriptionChange", serverId, stream, email, changedAt),
-    ...{ at: changedAt, stream, messageId: "", email, tag: "", metadata: {} },
+    ...{ at: changedAt, stream, messageId, email, tag, metadata },
     type: "SubscriptionChange",
     suppressed: !removed,
     reason: removed ? "" : reason,

@@ -121,17 +121,20 @@ async function remember(
   });
   await needs.putObject(dump, mail.raw);
   const archive = needs.archive(serverId);
-  const suppressed = await recordBounces(
-    { archive, directory: needs.directory, now: needs.now },
-    bounces,
-    facts.filter((fact) => fact.unsubscribes).map(({ email }) => unsubscription(of, email, receivedAt)),
-  );
+  const metadata = message?.summary.metadata ?? {};
+  const cause = { messageId, tag: of.tag, metadata };
+  const unsubscribed = facts
+    .filter((fact) => fact.unsubscribes)
+    .map(({ email }) => ({ ...unsubscription(of, email, receivedAt), cause }));
+  const suppressed = await recordBounces({ archive, directory: needs.directory, now: needs.now }, bounces, {
+    metadata,
+    unsubscribed,
+  });
   const stored = await bouncesOfMessage(archive, serverId, messageId);
   const own = bounces.filter((bounce) => stored.some((row) => isOf(row, bounce) && row.dump === dump));
   // Another report that says the same was quicker, by a moment.
   if (own.length === 0) await needs.deleteObjects([dump]);
   if (suppressed.length > 0) await announce(needs, serverId, suppressed);
-  const metadata = message?.summary.metadata ?? {};
   await needs.tellEvents(serverId, await Promise.all(own.map((bounce) => toEvent(bounce, metadata))));
   const told = own.map(({ type }) => type);
   needs.log("report read", { name: mail.name, serverId, messageId, types: told });

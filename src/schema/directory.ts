@@ -296,6 +296,13 @@ export const erasures = sqliteTable(
   (t) => [index("erasures_open").on(t.id).where(sql`done_at IS NULL`)],
 );
 
+export interface SuppressionCause {
+  messageId: string;
+  /** "" when there is none. */
+  tag: string;
+  metadata: Record<string, string>;
+}
+
 /**
  * Whom a stream will not mail. A removed row stays as a tombstone, so that an Outbox that pages changes by
  * `changedAt` learns of removals too. Writer: suppress/.
@@ -312,6 +319,8 @@ export const suppressions = sqliteTable(
     createdAt: integer("created_at").notNull(),
     changedAt: integer("changed_at").notNull(),
     removedAt: integer("removed_at"),
+    /** Of the message that brought it about; null when none did. */
+    cause: text({ mode: "json" }).$type<SuppressionCause>(),
   },
   (t) => [
     primaryKey({ columns: [t.serverId, t.stream, t.email] }),

@@ -5,7 +5,7 @@
  */
 import { and, asc, eq, gte, isNull } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
-import { suppressions } from "../schema/directory.ts";
+import { type SuppressionCause, suppressions } from "../schema/directory.ts";
 
 type Row = typeof suppressions.$inferSelect;
 
@@ -21,6 +21,8 @@ export interface NewSuppression extends Pick<Row, "serverId" | "stream" | "reaso
   email: string;
   /** When its cause happened, ms: a removal after that holds. */
   since: number;
+  /** The message that brought it about. */
+  cause?: SuppressionCause;
 }
 
 /** Stronger: nobody but the recipient, or an operator, can take it back (§7 of the wire contract). */
@@ -29,12 +31,12 @@ const strength = (table: string) =>
         WHEN ${table}.reason = 'ManualSuppression' AND ${table}.origin <> 'Customer' THEN 2 ELSE 1 END`;
 
 const GIVEN = `SELECT value->>'serverId' AS server_id, value->>'stream' AS stream, value->>'email' AS email,
-  value->>'reason' AS reason, value->>'origin' AS origin, value->>'since' AS since FROM json_each(?1)`;
+  value->>'reason' AS reason, value->>'origin' AS origin, value->>'since' AS since, value->>'cause' AS cause FROM json_each(?1)`;
 
-const UPSERT = `INSERT INTO suppressions (server_id, stream, email, reason, origin, created_at, changed_at)
-  SELECT server_id, stream, email, reason, origin, since, ?2 FROM (${GIVEN}) WHERE true
+const UPSERT = `INSERT INTO suppressions (server_id, stream, email, reason, origin, created_at, changed_at, cause)
+  SELECT server_id, stream, email, reason, origin, since, ?2, cause FROM (${GIVEN}) WHERE true
   ON CONFLICT (server_id, stream, email) DO UPDATE SET reason = excluded.reason, origin = excluded.origin,
-    created_at = excluded.created_at, changed_at = excluded.changed_at, removed_at = NULL
+    created_at = excluded.created_at, changed_at = excluded.changed_at, cause = excluded.cause, removed_at = NULL
   WHERE CASE WHEN suppressions.removed_at IS NOT NULL THEN suppressions.removed_at <= excluded.created_at
     ELSE ${strength("excluded")} > ${strength("suppressions")} END`;
 
@@ -125,7 +127,10 @@ export interface SuppressionEntry extends Pick<Row, "stream" | "email" | "reason
   removed: boolean;
 }
 
-/** What changed at `since` or later, oldest first: the feed that Outboxes and the event log follow. `limit` bounds one reading. */
+/** With the message that brought it about, which only those want to know who tell people. */
+export type ToldSuppression = SuppressionEntry & Pick<NewSuppression, "cause">;
+
+/** What changed at `since` or later, oldest first: the feed that Outboxes follow. `limit` bounds one reading. */
 export async function suppressionChanges(
   directory: D1Database,
   serverId: number,
@@ -133,17 +138,41 @@ export async function suppressionChanges(
   limit: number,
 ): Promise<SuppressionEntry[]> {
   const rows = await drizzle(directory)
-    .select({
-      stream: suppressions.stream,
-      email: suppressions.email,
-      reason: suppressions.reason,
-      origin: suppressions.origin,
-      removedAt: suppressions.removedAt,
-      changedAt: suppressions.changedAt,
-    })
+    .select(ENTRY)
     .from(suppressions)
-    .where(and(eq(suppressions.serverId, serverId), gte(suppressions.changedAt, since)))
+    .where(changedSince(serverId, since))
     .orderBy(asc(suppressions.changedAt))
     .limit(limit);
   return rows.map(({ removedAt, ...row }) => ({ ...row, removed: removedAt !== null }));
+}
+
+/** The same, for the event log. */
+export async function toldSuppressions(
+  directory: D1Database,
+  serverId: number,
+  since: number,
+  limit: number,
+): Promise<ToldSuppression[]> {
+  const rows = await drizzle(directory)
+    .select({ ...ENTRY, cause: suppressions.cause })
+    .from(suppressions)
+    .where(changedSince(serverId, since))
+    .orderBy(asc(suppressions.changedAt))
+    .limit(limit);
+  return rows.map(({ removedAt, cause, ...row }) => {
+    return { ...row, removed: removedAt !== null, ...(cause && { cause }) };
+  });
+}
+
+const ENTRY = {
+  stream: suppressions.stream,
+  email: suppressions.email,
+  reason: suppressions.reason,
+  origin: suppressions.origin,
+  removedAt: suppressions.removedAt,
+  changedAt: suppressions.changedAt,
+};
+
+function changedSince(serverId: number, since: number) {
+  return and(eq(suppressions.serverId, serverId), gte(suppressions.changedAt, since));
 }

@@ -33,7 +33,8 @@ export async function recordSeen(needs: RecordSeenNeeds, serverId: number, facts
     if (!message || !email) continue;
     const { stream, tag, metadata } = message;
     if (fact.kind === "unsubscribe") {
-      await unsubscribe(needs, { serverId, stream, email }, fact.at);
+      const cause = { messageId: fact.messageId, tag, metadata };
+      await unsubscribe(needs, { serverId, stream, email, cause }, fact.at);
       continue;
     }
     const { messageId, at, number, visitor } = fact;

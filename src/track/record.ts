@@ -19,25 +19,38 @@ export interface RecordNeeds {
  * ended before it told anybody. Whom a person has reactivated since the bounce is not suppressed again, and not named.
  */
 export function record(needs: RecordNeeds, records: MessageRecord[]): Promise<Suppressed[]> {
-  return remember(needs, records, records.flatMap(bouncesOf));
+  const metadata = new Map(records.map(({ id, summary }) => [id, summary.metadata]));
+  return remember(needs, records, records.flatMap(bouncesOf), {
+    metadataOf: (messageId) => metadata.get(messageId) ?? {},
+    unsubscribed: [],
+  });
 }
 
 /** Takes what came back after a message had left: bounces by mail, complaints, and whom else that suppresses. Returns the same. */
 export function recordBounces(
   needs: RecordNeeds,
   bounces: NewBounce[],
-  unsubscribed: NewSuppression[] = [],
+  {
+    metadata = {},
+    unsubscribed = [],
+  }: { metadata?: Record<string, string>; unsubscribed?: NewSuppression[] } = {},
 ): Promise<Suppressed[]> {
-  return remember(needs, [], bounces, unsubscribed);
+  return remember(needs, [], bounces, { metadataOf: () => metadata, unsubscribed });
 }
 
 async function remember(
   needs: RecordNeeds,
   records: MessageRecord[],
   bounces: NewBounce[],
-  unsubscribed: NewSuppression[] = [],
+  {
+    metadataOf,
+    unsubscribed,
+  }: { metadataOf(messageId: string): Record<string, string>; unsubscribed: NewSuppression[] },
 ): Promise<Suppressed[]> {
-  const inactive = [...bounces.filter((bounce) => bounce.inactive).map(suppressionOf), ...unsubscribed];
+  const bounced = bounces
+    .filter((bounce) => bounce.inactive)
+    .map((bounce) => suppressionOf(bounce, metadataOf(bounce.messageId)));
+  const inactive = [...bounced, ...unsubscribed];
   // First, so that whoever sees the bounce can rely on its effect, and reactivating finds what it takes back.
   const suppressed = await suppress(needs.directory, inactive, needs.now());
   await writeRecords(needs.archive, records, bounces);
@@ -82,7 +95,8 @@ export function bounceDetails({ attempts, reason }: Pick<RecipientRecord, "attem
   return last?.reason || reason || "";
 }
 
-function suppressionOf({ serverId, stream, email, type, bouncedAt: since }: NewBounce): NewSuppression {
+function suppressionOf(bounce: NewBounce, metadata: Record<string, string>): NewSuppression {
+  const { serverId, messageId, stream, tag, email, type, bouncedAt: since } = bounce;
   const reason = type === "SpamComplaint" ? "SpamComplaint" : "HardBounce";
-  return { serverId, stream, email, reason, origin: "Recipient", since };
+  return { serverId, stream, email, reason, origin: "Recipient", since, cause: { messageId, tag, metadata } };
 }

@@ -4,6 +4,7 @@
  */
 import type { Mailbox } from "../mail/message.ts";
 import type { LinkedRecipient } from "../mail/tracking-link.ts";
+import type { SuppressionCause } from "../schema/directory.ts";
 import { findSuppression, resubscribe as removeOwn, type Suppressed, suppress } from "../suppress/list.ts";
 import { findLinkedMessages, type LinkedNeeds } from "./linked.ts";
 
@@ -19,6 +20,7 @@ export interface UnsubscribeNeeds extends LinkedNeeds {
 export interface Subscriber extends Suppressed {
   /** Of the message with the link. */
   from: Mailbox;
+  cause: SuppressionCause;
 }
 
 /** undefined when the message is not kept any more, or the person was removed from it. */
@@ -28,17 +30,19 @@ export async function findSubscriber(
 ): Promise<Subscriber | undefined> {
   const linked = (await findLinkedMessages(needs, serverId, [messageId])).get(messageId);
   const email = linked?.recipients[index];
-  return linked && email ? { serverId, stream: linked.stream, email, from: linked.from } : undefined;
+  if (!linked || !email) return undefined;
+  const { stream, from, tag, metadata } = linked;
+  return { serverId, stream, email, from, cause: { messageId, tag, metadata } };
 }
 
 /** `at`: when they wished it; a later change of their mind holds. Durable when it returns. */
 export async function unsubscribe(
   needs: UnsubscribeNeeds,
-  { serverId, stream, email }: Suppressed,
+  { serverId, stream, email, cause }: Omit<Subscriber, "from">,
   at: number,
 ): Promise<void> {
   const wish = { serverId, stream, email, reason: "ManualSuppression", origin: "Recipient" } as const;
-  const suppressed = await suppress(needs.directory, [{ ...wish, since: at }], needs.now());
+  const suppressed = await suppress(needs.directory, [{ ...wish, since: at, cause }], needs.now());
   await tell(
     needs,
     serverId,

@@ -98,7 +98,8 @@ async function fill(serverId: number) {
       .bind(serverId, from)
       .run();
   }
-  const common = { serverId, email: ANN, since: NOON };
+  const cause = { messageId: alone.id, tag: "", metadata: { who: "Ann" } };
+  const common = { serverId, email: ANN, since: NOON, cause };
   await suppress(
     world.directory,
     [
@@ -134,6 +135,8 @@ async function expectGone(serverId: number, { alone, both, others }: Awaited<Ret
   expect(await world.bytes(largeKey(alone))).toBeUndefined();
   for (const name of DUMPS) expect(await world.bytes(dumpOf(serverId, name))).toBeUndefined();
   expect(await world.count("bounces", `server_id = ${serverId} AND dump IS NOT NULL`)).toBe(0);
+  expect(await world.count("suppressions", `server_id = ${serverId} AND email = '${ANN}'`)).toBe(1);
+  expect(await world.count("suppressions", `server_id = ${serverId} AND cause IS NOT NULL`)).toBe(0);
   for (const table of ["recipients", "opens", "clicks", "bounces"]) {
     expect([table, await world.count(table, `server_id = ${serverId} AND email = '${ANN}'`)]).toEqual([
       table,

@@ -46,7 +46,7 @@ async function fill(serverId: number): Promise<[MessageRecord, MessageRecord]> {
     await world.directory.batch([
       world.directory
         .prepare(
-          "INSERT INTO suppressions VALUES (?, ?, 'c@d.example', 'HardBounce', 'Recipient', 1, 1, NULL)",
+          "INSERT INTO suppressions VALUES (?, ?, 'c@d.example', 'HardBounce', 'Recipient', 1, 1, NULL, NULL)",
         )
         .bind(serverId, stream),
       world.directory

@@ -258,8 +258,11 @@ describe("links of a message", () => {
     });
     const changes = (await events("SubscriptionChange")).filter((event) => event.Recipient === to);
     expect(changes).toMatchObject([
-      { SuppressSending: true, SuppressionReason: "ManualSuppression", Origin: "Recipient" },
-      { SuppressSending: false, SuppressionReason: null, Origin: "Recipient" },
+      {
+        ...{ SuppressSending: true, SuppressionReason: "ManualSuppression", Origin: "Recipient" },
+        ...{ MessageID: links.id, Tag: "links" },
+      },
+      { SuppressSending: false, SuppressionReason: null, Origin: "Recipient", MessageID: null },
     ]);
   });
 

@@ -6,6 +6,7 @@ import {
   resubscribe,
   suppress,
   suppressionChanges,
+  toldSuppressions,
 } from "../../src/suppress/list.ts";
 import { type Databases, NOON, openDatabases } from "../archive/databases.ts";
 
@@ -154,6 +155,20 @@ describe("a recipient who subscribes again", () => {
 });
 
 describe("the feed of changes", () => {
+  it("says to who tells people which message brought one about, and goes by the cause that holds", async () => {
+    const cause = { messageId: "m1", tag: "t", metadata: { order: "7" } };
+    const other = { messageId: "m2", tag: "", metadata: {} };
+    const causes = async () => (await toldSuppressions(db.directory, 1, 0, 10)).map((entry) => entry.cause);
+    await suppress(db.directory, [row("bounce", { cause })], NOON);
+    await suppress(db.directory, [row("bounce", { cause: other })], NOON + 1);
+    expect(await causes()).toEqual([cause]);
+    await suppress(db.directory, [row("complaint", { cause: other })], NOON + 2);
+    expect(await causes()).toEqual([other]);
+    await suppress(db.directory, [row("customer", { email: "b@x.example" })], NOON + 3);
+    expect(await causes()).toEqual([other, undefined]);
+    expect(await suppressionChanges(db.directory, 1, NOON, 1)).not.toMatchObject([{ cause: other }]);
+  });
+
   it("gives one server's changes in order of time, removals too, from a time on and up to a limit", async () => {
     await suppress(db.directory, [row("bounce", { email: "b@x.example" })], NOON + 2);
     await suppress(db.directory, [row("bounce")], NOON + 1);
