@@ -1,12 +1,16 @@
 /** Tests run in Node and drive real processes, so they share the machine's two cores and take their time. */
 import { defineConfig } from "vitest/config";
+import { LongFirst } from "./test/long-first.ts";
 
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
-    maxWorkers: 2,
+    // Only there so that a test which hangs ends: nothing that is slow on a busy machine is to fail by them.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    // One more than there are cores: several of the longest files mostly wait.
+    maxWorkers: 3,
+    sequence: { sequencer: LongFirst },
     reporters: ["default"],
   },
 });

@@ -34,6 +34,9 @@ it("has no dialog for a gateway that there is not", () => {
   expect(scripts.filter(({ gateway }) => !(gateway in KINDS)).map(({ name }) => name)).toEqual([]);
 });
 
+/** Whose dialogs stop and start nothing that others need, and come from addresses of their own: many wait, and need not for each other. */
+const SIDE_BY_SIDE = ["usual", "strict"];
+
 describe.each(Object.entries(KINDS))("the gateway %s", (kind, settings) => {
   const ours = scripts.filter(({ gateway }) => gateway === kind);
   let gateway: DialogGateway;
@@ -46,7 +49,8 @@ describe.each(Object.entries(KINDS))("the gateway %s", (kind, settings) => {
     await gateway.end();
   });
 
-  describe.each(ours.map((script) => [script.name, script] as const))("%s", (_, script) => {
+  const together = SIDE_BY_SIDE.includes(kind) ? describe.concurrent : describe;
+  together.each(ours.map((script) => [script.name, script] as const))("%s", (_, script) => {
     it.each(sessionsOf(script))("%s", async (_title, port, value) => {
       const { worker } = gateway;
       const client = newAddress();
