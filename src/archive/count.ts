@@ -20,7 +20,8 @@ import { formatDay } from "../mail/eastern.ts";
 import type { Reader } from "../mail/reader.ts";
 import type { MessageRecord, RecipientRecord } from "../mail/record.ts";
 import { recordVersion } from "../mail/record.ts";
-import { withRows } from "./rows.ts";
+import { ID_LENGTH } from "./index-messages.ts";
+import { gathered, withRows } from "./rows.ts";
 
 /** Who is not mailed, though the message was accepted. */
 const UNSENT_STATES = ["suppressed", "cancelled"];
@@ -28,7 +29,7 @@ const UNSENT_TYPES = ["SMTPApiError", "TemplateRenderingFailed"];
 const MAX_READ_SECONDS = 20;
 
 /** `change` is grouped by all columns before it; nothing is written where nothing changes. */
-const into = (select: string, change: string, from: string) => `
+const into = (select: string, change: string, from: string, parts = "") => `${parts}
 INSERT INTO counters (server_id, tag, day, stream, name, count)
 SELECT ${select}, ${change} AS change ${from} GROUP BY 1, 2, 3, 4, 5 HAVING change <> 0
 ON CONFLICT (server_id, tag, day, stream, name) DO UPDATE SET count = count + excluded.count`;
@@ -37,13 +38,21 @@ const listed = (words: string[]) => words.map((word) => `'${word}'`).join(", ");
 const WAS_SENT = `(old.version IS NOT NULL AND old.state NOT IN (${listed(UNSENT_STATES)})
   AND coalesce(old.record->>'bounceType', '') NOT IN (${listed(UNSENT_TYPES)}))`;
 
+/** Those of a counter together; each is the message's id and then the address. */
 const SENT = into(
-  "new.value->>0, tag.value, new.value->>1, new.value->>2, new.value->>3",
-  `sum((new.value->>8) * ((new.value->>9) - ${WAS_SENT}))`,
-  `FROM json_each(?1) AS new JOIN json_each(new.value, '$[4]') AS tag
-   LEFT JOIN recipients AS old
-     ON old.server_id = new.value->>0 AND old.email = new.value->>5 AND old.message_id = new.value->>6
-   WHERE old.version IS NULL OR old.version < new.value->>7`,
+  "server_id, tag.value, day, stream, name",
+  "sum(difference)",
+  "FROM sent CROSS JOIN json_each(tags) AS tag",
+  `WITH told AS MATERIALIZED (
+     SELECT value->>0 AS server_id, value->>1 AS day, value->>2 AS stream, value->>3 AS name, value->4 AS tags,
+       value->>5 AS version, value->>6 AS weight, value->>7 AS is_sent, value->8 AS people FROM json_each(?1)),
+   sent AS MATERIALIZED (
+     SELECT server_id, day, stream, name, tags, weight * (
+       SELECT sum(is_sent - ${WAS_SENT}) FROM json_each(people) AS new
+       LEFT JOIN recipients AS old ON old.server_id = told.server_id
+         AND old.message_id = substr(new.value, 1, ${ID_LENGTH}) AND old.email = substr(new.value, ${ID_LENGTH + 1})
+       WHERE old.version IS NULL OR old.version < told.version) AS difference
+     FROM told)`,
 );
 
 /** Each recipient of these records once, and as it will be stored: only who knows more replaces what is there. */
@@ -51,16 +60,19 @@ export function countSent(
   archive: D1Database,
   recipients: { message: MessageRecord; to: RecipientRecord }[],
 ): D1PreparedStatement[] {
-  const rows = recipients.flatMap(({ message, to }) => {
+  const items = recipients.flatMap(({ message, to }) => {
     const { serverId, id, stream, receivedAt, tag, summary } = message;
-    const row = (name: string, weight: number) => [
-      ...[serverId, formatDay(receivedAt), stream, name, tagsOf(tag)],
-      ...[to.email, id, recordVersion(to), weight, isSent(to) ? 1 : 0],
-    ];
+    const item = (name: string, weight: number) => ({
+      of: [
+        ...[serverId, formatDay(receivedAt), stream, name, tagsOf(tag)],
+        ...[recordVersion(to), weight, isSent(to) ? 1 : 0],
+      ],
+      text: id + to.email,
+    });
     const links = summary.trackedLinks ?? 0;
-    return [row(`Sent/${trackingOf(summary)}`, 1), ...(links > 0 ? [row("TrackedLinks", links)] : [])];
+    return [item(`Sent/${trackingOf(summary)}`, 1), ...(links > 0 ? [item("TrackedLinks", links)] : [])];
   });
-  return withRows(archive, SENT, rows);
+  return withRows(archive, SENT, gathered(items));
 }
 
 /** The same rule as WAS_SENT. */

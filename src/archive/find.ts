@@ -69,6 +69,7 @@ export function withParts(search: Search): SQL[] {
 
 interface Newest {
   most: number;
+  skip: number;
   /** Only what comes after this place. */
   after?: Place;
 }
@@ -85,7 +86,7 @@ export function found(search: Search, newest?: Newest): SQL {
     ? sql`and ${column} not in (select ${messages.key} from ${messages} where ${messages.serverId} = ${serverId}
         and ${messages.id} = ${newest.after.id})`
     : sql``;
-  const limited = newest ? sql`${others} order by 1 desc limit ${newest.most}` : sql``;
+  const limited = newest ? sql`${others} order by 1 desc limit ${newest.most} offset ${newest.skip}` : sql``;
   return filter.queued
     ? sql`(select key from untried where key between ${key(keys.low)} and ${key(keys.high)} ${limited})`
     : sql`(select rowid as key from search where ${indexed(search, keys)} ${limited})`;

@@ -3,35 +3,41 @@
  * are written. What removes or changes messages takes them out again by the same means.
  */
 import type { MessageRecord } from "../mail/record.ts";
-import { withRows } from "./rows.ts";
+import { gathered, withRows } from "./rows.ts";
 import { indexText } from "./search.ts";
 
 export const HOUR_MS = 3_600_000;
 
+/** Of an id: what follows it in a string begins after that. */
+export const ID_LENGTH = 36;
+
 const COUNT = `
+WITH hours AS MATERIALIZED (
+  SELECT value->>0 AS server_id, value->>1 AS stream, value->>2 AS hour, value->3 AS ids FROM json_each(?1))
 INSERT INTO message_counts (server_id, stream, hour, count)
-SELECT new.value->>0, new.value->>2, new.value->>3, count(*) FROM json_each(?1) AS new
-WHERE NOT EXISTS (SELECT 1 FROM messages WHERE server_id = new.value->>0 AND id = new.value->>1)
+SELECT server_id, stream, hour, count(*) FROM hours CROSS JOIN json_each(ids) AS new
+WHERE NOT EXISTS (SELECT 1 FROM messages WHERE messages.server_id = hours.server_id AND messages.id = new.value)
 GROUP BY 1, 2, 3
 ON CONFLICT (server_id, stream, hour) DO UPDATE SET count = count + excluded.count`;
 
 /** To run before the messages are stored. */
 export function countMessages(archive: D1Database, records: MessageRecord[]): D1PreparedStatement[] {
-  const rows = eachOnce(records).map((r) => [r.serverId, r.id, r.stream, hourOfId(r.id)]);
-  return withRows(archive, COUNT, rows);
+  const items = eachOnce(records).map((r) => ({ of: [r.serverId, r.stream, hourOfId(r.id)], text: r.id }));
+  return withRows(archive, COUNT, gathered(items));
 }
 
 /** What is there already stays as it is: a message's words never change by themselves. */
 const INDEX = `
+WITH servers AS MATERIALIZED (SELECT value->>0 AS server_id, value->1 AS texts FROM json_each(?1))
 INSERT INTO search (rowid, words)
-SELECT messages.key, new.value->>2 FROM json_each(?1) AS new
-CROSS JOIN messages ON messages.server_id = new.value->>0 AND messages.id = new.value->>1
+SELECT messages.key, substr(new.value, ${ID_LENGTH + 1}) FROM servers CROSS JOIN json_each(texts) AS new
+CROSS JOIN messages ON messages.server_id = servers.server_id AND messages.id = substr(new.value, 1, ${ID_LENGTH})
 WHERE NOT EXISTS (SELECT 1 FROM search_docsize WHERE search_docsize.id = messages.key)`;
 
 /** To run after the messages are stored. */
 export function indexMessages(archive: D1Database, records: MessageRecord[]): D1PreparedStatement[] {
-  const rows = eachOnce(records).map((r) => [r.serverId, r.id, indexText(r)]);
-  return withRows(archive, INDEX, rows);
+  const items = eachOnce(records).map((r) => ({ of: [r.serverId], text: r.id + indexText(r) }));
+  return withRows(archive, INDEX, gathered(items));
 }
 
 const REMOVE = `

@@ -19,7 +19,7 @@ export interface ListQuery {
 }
 
 /** What a list shows of a message. */
-export interface ListedMessage extends Omit<MessageRecord, "recipients"> {
+export interface ListedMessage extends Omit<MessageRecord, "recipients" | "segment"> {
   queued: boolean;
 }
 
@@ -39,9 +39,6 @@ interface ListedRow {
   subject: string;
   tag: string | null;
   summary: string;
-  segment: string | null;
-  segment_offset: number | null;
-  segment_length: number | null;
   queued: number;
 }
 
@@ -75,7 +72,7 @@ export async function listMessages(
 
 /**
  * In one statement, so that both see the same: how many the archive has of what is asked for, and the page's rows. `hits` are what the page
- * may need of the archive; when that is all there is, it is the count too.
+ * may need of the archive; where they end there is no more, and nothing else has to be counted.
  */
 async function readPage(
   archive: D1Database,
@@ -85,34 +82,42 @@ async function readPage(
 ): Promise<[number, ListedRow[]]> {
   const { after } = page;
   const { skip, most } = extentOf(page);
-  const parts = withParts(search);
-  parts.push(sql`hits(key) as materialized ${found(search, { most: skip + most, after })}`);
-  const merged =
-    pending.length === 0
-      ? sql`select key, null as pending from hits`
-      : sql`select key, null as pending from hits
-          union all select cast(value->>0 as integer), value->>1 from json_each(${placesOf(pending)})`;
-  parts.push(
-    sql`page(key, pending) as materialized (${merged} order by 1 desc, 2 desc limit ${most} offset ${skip})`,
+  // Only SQLite knows how many of the archive's come before the page when others stand between them.
+  const isMerged = pending.length > 0;
+  const limits = isMerged ? { skip: 0, most: skip + most } : { skip, most };
+  const merged = sql`select key, null from hits union all select cast(value->>0 as integer), value->>1
+    from json_each(${placesOf(pending)}) order by 1 desc, 2 desc limit ${most} offset ${skip}`;
+  const parts = [
+    ...withParts(search),
+    sql`hits(key) as materialized ${found(search, { ...limits, after })}`,
+    sql`page(key, pending) as materialized (${isMerged ? merged : sql`select key, null from hits`})`,
     sql`place(key, pending, prefix) as materialized (select key, pending, ${sql.raw(idPrefixOf("key"))} from page)`,
-  );
+  ];
   const total = after
     ? howMany(search)
-    : sql`(select iif(number < ${skip + most}, number, ${howMany(search)}) from (select count(*) as number from hits))`;
+    : sql`(select iif(number < ${limits.most} and (number > 0 or ${limits.skip} = 0), ${limits.skip} + number, ${howMany(search)})
+        from (select count(*) as number from hits))`;
   const query = sql`with ${sql.join(parts, sql`, `)}
     select counted.total, cast(place.key as text) as key, place.pending as pending, messages.id, stream, received_at, subject, tag,
-      summary, segment, segment_offset, segment_length, ${QUEUED} as queued
+      summary, ${QUEUED} as queued
     from (select ${total} as total) as counted left join place on true
     left join ${messages} on place.pending is null and ${messages.serverId} = ${search.serverId}
-      and ${messages.id} >= place.prefix and ${messages.id} < place.prefix || 'g' and ${messages.key} = place.key
-    order by place.key desc, place.pending desc`;
+      and ${messages.id} >= place.prefix and ${messages.id} < place.prefix || 'g' and ${messages.key} = place.key`;
   const { sql: text, params } = dialect.sqlToQuery(query);
   const { results } = await archive
     .prepare(text)
     .bind(...params)
     .all<{ total: number } & (ListedRow | { key: null })>();
   // Without anything to list there is one row still, which has the total alone.
-  return [results[0]?.total ?? 0, results.flatMap((row) => (row.key === null ? [] : [row]))];
+  const rows = results.flatMap((row) => (row.key === null ? [] : [row]));
+  return [results[0]?.total ?? 0, rows.sort(byPlace)];
+}
+
+/** They come so already, and SQLite does not promise it; to sort them there costs a fifth of the whole. */
+function byPlace(a: ListedRow, b: ListedRow): number {
+  if (a.key.length !== b.key.length) return b.key.length - a.key.length;
+  if (a.key !== b.key) return a.key < b.key ? 1 : -1;
+  return (a.pending ?? "") < (b.pending ?? "") ? 1 : -1;
 }
 
 function placesOf(pending: MessageRecord[]): string {
@@ -120,9 +125,7 @@ function placesOf(pending: MessageRecord[]): string {
 }
 
 function fromRow(serverId: number, row: ListedRow & { id: string }): ListedMessage {
-  const { id, stream, subject, received_at: receivedAt, segment: key, segment_offset, segment_length } = row;
-  const segment =
-    key === null ? undefined : { key, offset: segment_offset ?? 0, length: segment_length ?? 0 };
+  const { id, stream, subject, received_at: receivedAt } = row;
   const summary = JSON.parse(row.summary) as MessageSummary;
   return {
     serverId,
@@ -132,7 +135,6 @@ function fromRow(serverId: number, row: ListedRow & { id: string }): ListedMessa
     subject,
     tag: row.tag ?? "",
     summary,
-    segment,
     queued: row.queued === 1,
   };
 }
