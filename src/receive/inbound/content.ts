@@ -29,7 +29,8 @@ export function* base64Pieces(content: Content): Generator<Uint8Array> {
   const wanted = run.characters - (run.characters % 4 === 1 ? 1 : 0);
   let taken = 0;
   for (let at = run.start; at < run.end; at += PIECE_BYTES) {
-    const piece = raw.slice(at, Math.min(run.end, at + PIECE_BYTES));
+    // A copy, to be closed up in its place; the slice of a Buffer would be none.
+    const piece = new Uint8Array(raw.subarray(at, Math.min(run.end, at + PIECE_BYTES)));
     let length = 0;
     for (const byte of piece)
       if (byte !== CR && byte !== LF && byte !== PAD && taken < wanted) {

@@ -146,7 +146,7 @@ function mailOf(email: Email, known: InboundAttachment[] | undefined, unread: st
     return { name: originalKey.toWellFormed(), value: value.toWellFormed() };
   });
   const value = (name: string) => headers.find((h) => h.name.toLowerCase() === name)?.value ?? "";
-  const textBody = (email.text ?? "").slice(0, MAX_BODY).toWellFormed();
+  const textBody = bodyOf(email.text);
   const isReply = value("in-reply-to") !== "" || value("references") !== "";
   const attachments = known ?? email.attachments.map((a) => attachmentOf(a, { bytes: bytesOf(a.content) }));
   return {
@@ -164,11 +164,16 @@ function mailOf(email: Email, known: InboundAttachment[] | undefined, unread: st
     tag: clean(decodeWords(value("x-pm-tag").slice(0, 4 * MAX_TAG))).slice(0, MAX_TAG),
     headers,
     textBody,
-    htmlBody: (email.html ?? "").slice(0, MAX_BODY).toWellFormed(),
+    htmlBody: bodyOf(email.html),
     strippedTextReply: isReply ? strippedReply(textBody) : "",
     attachments: attachments.slice(0, MAX_ATTACHMENTS),
     unread,
   };
+}
+
+/** Lines end in LF, in whatever encoding they came. */
+function bodyOf(text = ""): string {
+  return text.slice(0, MAX_BODY).replaceAll("\r\n", "\n").toWellFormed();
 }
 
 /** Groups are the addresses in them. */

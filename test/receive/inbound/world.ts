@@ -114,6 +114,11 @@ export class InboundWorld {
     return { payload: (await response.json()) as Payload, unread };
   }
 
+  /** An object of R2; empty when there is none. */
+  async read(key: string): Promise<Buffer> {
+    return Buffer.from(await (await this.#order({ do: "read", key }, "")).arrayBuffer());
+  }
+
   async authenticate(
     raw: Uint8Array | string,
     { address = "", helo = "", reversePath = "", signatures = 0, isBroken = false } = {},
