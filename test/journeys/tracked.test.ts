@@ -283,6 +283,36 @@ describe("what a recipient does with the links", () => {
   });
 });
 
+describe("mail to the address that unsubscribes", () => {
+  it("unsubscribes the recipient that it names, whoever sends it", async () => {
+    const to = names("mailto");
+    await send(to, { MessageStream: "broadcast" });
+    const { listUnsubscribe } = await read(await system.arrives(to[1] ?? ""));
+    const [, address = ""] = /<mailto:([^?]+)/.exec(listUnsubscribe) ?? [];
+    const { smtp } = system.local;
+    const transport = createTransport({
+      host: "127.0.0.1",
+      port: smtp.port,
+      tls: { rejectUnauthorized: false },
+    });
+    const mail = { from: "alias@elsewhere.example", to: address, subject: "unsubscribe", text: "" };
+    expect((await transport.sendMail(mail)).response).toMatch(/^250/);
+    transport.close();
+    await until("the next send is refused", async () => {
+      const { json } = await system.api("POST", "/email", {
+        ...{
+          From: "sender@example.com",
+          To: to[1],
+          Subject: "Again",
+          TextBody: "x",
+          MessageStream: "broadcast",
+        },
+      });
+      return json.ErrorCode === 406;
+    });
+  });
+});
+
 describe("a broadcast", () => {
   it("has a footer and the fields that unsubscribe with one click, each recipient's own", async () => {
     const to = names("news");
