@@ -30,6 +30,13 @@ const AFTER_A_KILL_MS = 300_000;
 let system: System;
 beforeAll(async () => {
   system = await System.start();
+  const Triggers = {
+    Bounce: { Enabled: true, IncludeContent: true },
+    SpamComplaint: { Enabled: true },
+    SubscriptionChange: { Enabled: true },
+  };
+  const Url = `${system.local.world.http}/sink/back`;
+  expect((await system.api("POST", "/webhooks", { Url, Triggers })).status).toBe(200);
 }, 100_000);
 afterAll(() => system.remove());
 
@@ -53,6 +60,14 @@ async function bounceOf(email: string): Promise<Bounce> {
 async function events(query: string): Promise<Shown[]> {
   const { json } = await system.api("GET", `/events?count=500&${query}`);
   return json.Events as Shown[];
+}
+
+/** What the webhook was told of an address. */
+async function hooked(email: string): Promise<Record<string, unknown>[]> {
+  const response = await fetch(`${system.local.world.http}/sink/back`);
+  const { requests } = (await response.json()) as { requests: { body: string }[] };
+  const told = requests.map(({ body }) => JSON.parse(body) as Record<string, unknown>);
+  return told.filter((t) => t.Email === email || t.Recipient === email);
 }
 
 async function suppressionOf(email: string) {
@@ -88,6 +103,15 @@ describe("what the world answers", () => {
     expect(told.find((e) => e.RecordType === "Bounce")).toMatchObject({
       ...{ Type: "HardBounce", Tag: "late", Metadata: { order: "7" }, MessageID: id },
     });
+    await until("the webhook is told", async () => (await hooked(to)).length >= 2);
+    expect((await hooked(to)).toSorted((a, b) => (String(a.RecordType) < String(b.RecordType) ? -1 : 1))).toMatchObject([
+      {
+        ...{ RecordType: "Bounce", ID: bounce.ID, Type: "HardBounce", TypeCode: 1, MessageID: id, Inactive: true },
+        ...{ Tag: "late", Metadata: { order: "7" }, DumpAvailable: true, CanActivate: true },
+        Content: expect.stringContaining("Diagnostic-Code: smtp; 550 5.1.1"),
+      },
+      { RecordType: "SubscriptionChange", SuppressSending: true, SuppressionReason: "HardBounce" },
+    ]);
     await until("the next is refused", async () => {
       const again = { From: "sender@example.com", To: to, Subject: "again", TextBody: "x" };
       return (await system.api("POST", "/email", again)).json.ErrorCode === 406;
@@ -113,6 +137,10 @@ describe("what the world answers", () => {
       Origin: "Recipient",
     });
     await until("it is told", async () => (await events(`recipient=${to}&types=SpamComplaint`)).length === 1);
+    await until("the webhook is told", async () => (await hooked(to)).length >= 2);
+    expect((await hooked(to)).find((t) => t.RecordType === "SpamComplaint")).toMatchObject({
+      ...{ ID: bounce.ID, Type: "SpamComplaint", TypeCode: 100001, MessageID: id, Inactive: true },
+    });
     expect((await system.api("PUT", `/bounces/${bounce.ID}/activate`)).json.ErrorCode).toBe(1003);
   });
 
@@ -121,6 +149,8 @@ describe("what the world answers", () => {
     await send(to);
     expect(await bounceOf(to)).toMatchObject({ Type: "AutoResponder", Inactive: false });
     expect(await suppressionOf(to)).toBeUndefined();
+    await until("the webhook is told", async () => (await hooked(to)).length === 1);
+    expect(await hooked(to)).toMatchObject([{ RecordType: "Bounce", Type: "AutoResponder", TypeCode: 64 }]);
     await send(to);
   });
 
