@@ -8,6 +8,7 @@ import type { BulkObject } from "./accept/bulk.ts";
 import { type BulkNeeds, isBulkOutbox } from "./accept/bulk-release.ts";
 import type { OutboxNeeds, SuppressionChange } from "./accept/needs.ts";
 import type { LedgerReport, OutboxObject } from "./accept/outbox.ts";
+import { acceptProbe, acceptReport } from "./accept/probe.ts";
 import type { ScheduleNeeds, ScheduleObject } from "./accept/schedule.ts";
 import { acceptAny, type ScheduleGateNeeds } from "./accept/schedule-gate.ts";
 import { isScheduledOutbox } from "./accept/schedule-release.ts";
@@ -21,6 +22,7 @@ import { loadPolicy, type ServerPolicy } from "./accounts/policy.ts";
 import { openKeys } from "./accounts/signing-keys.ts";
 import { checkLogin } from "./accounts/smtp-tokens.ts";
 import { type SystemMessage, sendSystemMessage } from "./accounts/system-message.ts";
+import { type SystemServerNeeds, systemServer } from "./accounts/system-server.ts";
 import { accountOfToken, serverIdOf } from "./accounts/token.ts";
 import type { ApiNeeds } from "./api/app.ts";
 import { contentOf, hasDump } from "./api/bounce-dump.ts";
@@ -56,7 +58,12 @@ import type { AuthAnswer } from "./mail/ingress.ts";
 import type { DeliveryJob } from "./mail/job.ts";
 import type { Submission } from "./mail/message.ts";
 import { parseMessageId, parseShardName, type Region, shardName } from "./mail/message-id.ts";
-import { formatComplaintAddress, formatReturnPath, type SentMessage } from "./mail/return-path.ts";
+import {
+  formatComplaintAddress,
+  formatProbeAddress,
+  formatReturnPath,
+  type SentMessage,
+} from "./mail/return-path.ts";
 import { regionOf } from "./mail/shards.ts";
 import { fillRecipient, RECIPIENT_BLANK } from "./mail/tracking-link.ts";
 import type { CallNeeds } from "./notify/call.ts";
@@ -371,14 +378,20 @@ export function scheduleNeeds(env: Env): ScheduleNeeds {
   };
 }
 
-/** From the deployment itself. */
-export function systemMessage(env: Env, message: SystemMessage): Promise<"accepted" | "inactive"> {
-  const gate = acceptNeeds(env);
-  const needs = {
+function systemServerNeeds(env: Env): SystemServerNeeds {
+  return {
     directory: env.DIRECTORY,
     now: Date.now,
     deploymentSecret: env.EDGEPOST_SECRET,
     mailDomain: env.MAIL_DOMAIN,
+  };
+}
+
+/** From the deployment itself. */
+export function systemMessage(env: Env, message: SystemMessage): Promise<"accepted" | "inactive"> {
+  const gate = acceptNeeds(env);
+  const needs = {
+    ...systemServerNeeds(env),
     accept: (policy: ServerPolicy, submissions: Submission[]) =>
       accept(policy, submissions, { region: "local" }, gate),
   };
@@ -438,6 +451,11 @@ export function apiNeeds(env: Env): ApiNeeds {
     segment: (key, offset, length) => objectBytes(env.MAIL, key, { offset, length }),
     copyFor: (message, place) => copyFor(env, message, place),
     announce: (serverId, changes) => announce(env, serverId, changes),
+    async probeAddress(serverId) {
+      const of = { serverId, messageId: crypto.randomUUID() };
+      return formatProbeAddress(await pathKeyOf(env), of, ownReturnPath(env.MAIL_DOMAIN));
+    },
+    acceptProbe: (policy, probe, request) => acceptProbe(policy, probe, regionOfRequest(request), gate),
     policyChanged: (serverId) => policyChanged(env, serverId),
     async accountChanged(accountId) {
       for (const serverId of await serversOf(env, accountId)) await policyChanged(env, serverId);
@@ -564,6 +582,11 @@ export function takeNeeds(env: Env): TakeNeeds & { handOnAll(keys: string[]): Pr
     },
     deleteObjects: (keys) => deleteObjects(env.MAIL, keys),
     tellEvents: (serverId, events) => eventsOf(env, serverId).append(events),
+    async sendProbeReport(report) {
+      const policy = await loadPolicy(env.DIRECTORY, await systemServer(systemServerNeeds(env)));
+      if (!policy) throw new Error("the deployment's own server is gone");
+      await acceptReport(policy, report, acceptNeeds(env));
+    },
     async takeInbound(taken) {
       // Judging who a message is from takes a library that nothing else wants: a start of the Worker does not wait for it.
       const { takeInbound } = await import("./receive/inbound/take.ts");

@@ -188,7 +188,7 @@ async function packClientMessage(policy: ServerPolicy, message: ClientMessage, n
   return stored(withFacts(packed, tracked.facts), tracked.bytes, needs);
 }
 
-async function pack(
+export async function pack(
   policy: ServerPolicy,
   submission: Submission,
   { id, acceptedAt }: Ids,
@@ -223,7 +223,7 @@ interface Ids {
   acceptedAt: number;
 }
 
-function newIds(shard: Shard, needs: AcceptNeeds): Ids {
+export function newIds(shard: Shard, needs: AcceptNeeds): Ids {
   const acceptedAt = needs.now();
   return { id: formatMessageId({ ...shard, acceptedAt }, needs.randomBytes(8)), acceptedAt };
 }

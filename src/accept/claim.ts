@@ -54,7 +54,8 @@ export async function claimGroups(
       const { stream, acceptedAt, fromDomain, bounceType, returnPathDomain, isDsn, summary } = found.message;
       const of = { serverId: policy.serverId, messageId: ref.messageId };
       const reversePath = isDsn ? "" : await needs.returnPath(of, returnPathDomain);
-      const transports = policy.sandbox ? (["sandbox"] as const) : policy.transports;
+      const own = found.message.transports ?? policy.transports;
+      const transports = policy.sandbox ? (["sandbox"] as const) : own;
       return {
         ...ref,
         serverId: policy.serverId,

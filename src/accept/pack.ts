@@ -5,6 +5,7 @@
  */
 import type { DsnWish } from "../mail/dsn.ts";
 import type { JobRef } from "../mail/job.ts";
+import type { TransportName } from "../mail/outcome.ts";
 import type {
   Attempt,
   MessageRecord,
@@ -45,6 +46,8 @@ export interface PackedMessage {
   refusalType?: string;
   /** What its sender asked to be told by mail. */
   dsn?: DsnWish;
+  /** It goes by these alone, whatever its server goes by: a probe. */
+  transports?: TransportName[];
   /** A DSN: sent from the null reverse-path, so that nobody answers it (RFC 5321 §4.5.5). */
   isDsn?: true;
   /** Where its bytes, not yet signed, are in the pack's body; or the R2 object that holds them alone. */

@@ -23,6 +23,7 @@ import { inboundRuleEndpoints } from "./inbound-rules.ts";
 import { messageEndpoints } from "./messages.ts";
 import { openEndpoints } from "./opens.ts";
 import { ownDnsRoutes } from "./own-dns.ts";
+import { type ProbeNeeds, probeEndpoints } from "./probe.ts";
 import type { ReadNeeds } from "./read-needs.ts";
 import { referenceRoutes } from "./reference.ts";
 import type { RequestIdNeeds } from "./request-id.ts";
@@ -48,6 +49,7 @@ export type ApiNeeds = TemplatedNeeds &
   DataRemovalNeeds &
   TemplateNeeds &
   ReadNeeds &
+  ProbeNeeds &
   SenderNeeds &
   WebhookNeeds &
   DmarcNeeds &
@@ -77,6 +79,7 @@ export function endpoints(needs: ApiNeeds): Endpoint[] {
     ...webhookDeliveryEndpoints(needs),
     ...webhookSecretEndpoints(needs),
     ...suppressionEndpoints(needs),
+    ...probeEndpoints(needs),
     ...bounceEndpoints(needs),
     ...inboundRuleEndpoints(needs),
     ...inboundEndpoints(needs),

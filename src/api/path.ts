@@ -15,7 +15,7 @@ const WORDS = new Map(
     email: "batch withtemplate batchwithtemplates bulk scheduled",
     deliverystats: "",
     events: "stream",
-    bounces: "dump tags activate",
+    bounces: "dump tags activate probe",
     templates: "validate push",
     server: "tokens",
     messages: "outbound inbound details dump timeline opens clicks bypass retry",

@@ -10,12 +10,13 @@ import { reportsHost } from "../accounts/report-monitors.ts";
 import { createSender } from "../accounts/senders.ts";
 import { systemServer } from "../accounts/system-server.ts";
 import type { Secrets } from "./secrets.ts";
+import { FRONT_DOOR_HOST } from "./world/zone.ts";
 
 export interface Seeded {
   serverId: number;
   inboundHash: string;
   /** What the domain, which is also the deployment's own, publishes in the local DNS. */
-  dns: { name: string; type: "TXT" | "CNAME"; value: string }[];
+  dns: { name: string; type: "TXT" | "CNAME" | "MX"; value: string }[];
 }
 
 export async function seed(directory: D1Database, secrets: Secrets, domain: string): Promise<Seeded> {
@@ -88,6 +89,7 @@ export async function seed(directory: D1Database, secrets: Secrets, domain: stri
         value: "v=spf1 ip4:127.0.0.1 -all",
       })),
       { name: `${domain}._report._dmarc.${reportsHost(domain)}`, type: "TXT", value: "v=DMARC1" },
+      { name: returnPathDomain, type: "MX", value: `10 ${FRONT_DOOR_HOST}` },
       { name: `_dmarc.${domain}`, type: "TXT", value: `v=DMARC1; p=reject; rua=mailto:dmarc@${domain}` },
     ],
   };

@@ -1,7 +1,7 @@
 /**
  * Addresses of ours that are signed: a DSN that comes back to a message's reverse-path, or a complaint to the address in its header, is
  * tied to that message, and nobody else can make one. "b-<32 hex of the MessageID>-<server>-<16 of the MAC>@bounces.example.com", with "c-"
- * for complaints: 63 characters at most of the 64 that RFC 5321 §4.5.3.1.1 allows. Mail from before servers were named has none of it.
+ * for complaints, and "p-" for what takes a probe, with an id of its own: 63 characters at most of the 64 that RFC 5321 §4.5.3.1.1 allows. Mail from before servers were named has none of it.
  */
 const MAC_CHARACTERS = 16;
 const HEX_ID = "[0-9a-f]{32}";
@@ -13,7 +13,7 @@ const MAC = `[0-9a-f]{${MAC_CHARACTERS}}`;
 export const RETURN_PATH_PATTERN = `b-${HEX_ID}-(?:${SERVER}-)?${MAC}`;
 export const COMPLAINT_PATTERN = `c-${HEX_ID}-${SERVER}-${MAC}`;
 
-const ADDRESS = new RegExp(`^([bc])-(${HEX_ID})-(?:(${SERVER})-)?(${MAC})@`);
+const ADDRESS = new RegExp(`^([bcp])-(${HEX_ID})-(?:(${SERVER})-)?(${MAC})@`);
 
 export interface SentMessage {
   serverId: number;
@@ -48,9 +48,20 @@ export function parseComplaintAddress(key: CryptoKey, address: string): Promise<
   return parse(key, "c", address);
 }
 
+/** Takes a probe of a server (receive/answer-probe.ts); each has another, which is its `messageId` here. */
+export function formatProbeAddress(key: CryptoKey, of: SentMessage, domain: string): Promise<string> {
+  return format(key, "p", of, domain);
+}
+
+export function parseProbeAddress(key: CryptoKey, address: string): Promise<SignedFor | undefined> {
+  return parse(key, "p", address);
+}
+
+type Purpose = "b" | "c" | "p";
+
 async function format(
   key: CryptoKey,
-  purpose: "b" | "c",
+  purpose: Purpose,
   { serverId, messageId }: SentMessage,
   domain: string,
 ): Promise<string> {
@@ -58,11 +69,11 @@ async function format(
   return `${named}-${await macOf(key, named)}@${domain}`;
 }
 
-async function parse(key: CryptoKey, purpose: "b" | "c", address: string): Promise<SignedFor | undefined> {
+async function parse(key: CryptoKey, purpose: Purpose, address: string): Promise<SignedFor | undefined> {
   const [, given, id, server, mac] = ADDRESS.exec(address.toLowerCase()) ?? [];
   if (given !== purpose || id === undefined) return undefined;
   // Old mail's names no server, and only its id was signed.
-  if (server === undefined && purpose === "c") return undefined;
+  if (server === undefined && purpose !== "b") return undefined;
   const signed = server === undefined ? id : `${purpose}-${id}-${server}`;
   if (mac !== (await macOf(key, signed))) return undefined;
   const messageId = id.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");

@@ -6,7 +6,12 @@ import { inboundHost } from "../accounts/inbound-domain.ts";
 import { monitorOfAddress, reportsHost } from "../accounts/report-monitors.ts";
 import { domainOf } from "../mail/address.ts";
 import type { OwnDomains } from "../mail/ingress.ts";
-import { parseComplaintAddress, parseReturnPath, type SignedFor } from "../mail/return-path.ts";
+import {
+  parseComplaintAddress,
+  parseProbeAddress,
+  parseReturnPath,
+  type SignedFor,
+} from "../mail/return-path.ts";
 import { type LinkedRecipient, parseUnsubscribeAddress } from "../mail/tracking-link.ts";
 import { domains, servers } from "../schema/directory.ts";
 
@@ -25,6 +30,8 @@ export type OwnAddress =
   | { kind: "signed"; of: SignedFor }
   /** Where complaints of all messages go: the address that a provider's feedback loop is given. */
   | { kind: "complaints" }
+  /** Takes a probe, to report it as undeliverable. */
+  | { kind: "probe"; of: SignedFor }
   | { kind: "unsubscribe"; of: LinkedRecipient }
   /** Of DMARC and TLS. */
   | { kind: "reports" }
@@ -68,6 +75,8 @@ export async function ownAddress(address: string, needs: OwnAddressNeeds): Promi
   const key = await needs.returnPathKey();
   const of = (await parseReturnPath(key, address)) ?? (await parseComplaintAddress(key, address));
   if (of) return { kind: "signed", of };
+  const probe = await parseProbeAddress(key, address);
+  if (probe) return { kind: "probe", of: probe };
   const linked = await parseUnsubscribeAddress(await needs.trackingKey(), address);
   if (linked) return { kind: "unsubscribe", of: linked };
   return (await isInboundDomain(domain, directory)) ? { kind: "inbound" } : undefined;

@@ -7,6 +7,7 @@ import * as z from "zod";
 import { decodeFrames } from "../mail/frame.ts";
 import type { LinkedRecipient } from "../mail/tracking-link.ts";
 import { findSubscriber, type UnsubscribeNeeds, unsubscribe } from "../track/unsubscribe.ts";
+import { type AnswerNeeds, answerProbe } from "./answer-probe.ts";
 import { type CameBackNeeds, takeBack, Unreadable } from "./came-back.ts";
 import type { Taken } from "./inbound/take.ts";
 import { unreadableKey } from "./kept.ts";
@@ -16,6 +17,7 @@ import { type ReportNeeds, takeReport } from "./reports/take.ts";
 
 export interface TakeNeeds
   extends CameBackNeeds,
+    AnswerNeeds,
     OwnAddressNeeds,
     UnsubscribeNeeds,
     Pick<ReportNeeds, "reports" | "newId"> {
@@ -78,6 +80,8 @@ async function takeFor(address: string, mail: Mail, needs: TakeNeeds): Promise<v
       return takeBack(needs, mail, own.of);
     case "complaints":
       return takeBack(needs, mail, undefined);
+    case "probe":
+      return answerProbe(needs, { address, of: own.of }, mail);
     case "unsubscribe":
       return unsubscribeBy(own.of, mail, needs);
     case "reports": {

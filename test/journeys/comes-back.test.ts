@@ -104,9 +104,18 @@ describe("what the world answers", () => {
       ...{ Type: "HardBounce", Tag: "late", Metadata: { order: "7" }, MessageID: id },
     });
     await until("the webhook is told", async () => (await hooked(to)).length >= 2);
-    expect((await hooked(to)).toSorted((a, b) => (String(a.RecordType) < String(b.RecordType) ? -1 : 1))).toMatchObject([
+    expect(
+      (await hooked(to)).toSorted((a, b) => (String(a.RecordType) < String(b.RecordType) ? -1 : 1)),
+    ).toMatchObject([
       {
-        ...{ RecordType: "Bounce", ID: bounce.ID, Type: "HardBounce", TypeCode: 1, MessageID: id, Inactive: true },
+        ...{
+          RecordType: "Bounce",
+          ID: bounce.ID,
+          Type: "HardBounce",
+          TypeCode: 1,
+          MessageID: id,
+          Inactive: true,
+        },
         ...{ Tag: "late", Metadata: { order: "7" }, DumpAvailable: true, CanActivate: true },
         Content: expect.stringContaining("Diagnostic-Code: smtp; 550 5.1.1"),
       },
@@ -171,6 +180,27 @@ describe("what the world answers", () => {
     expect(String(details.json.TextBody)).toContain("Thank you, that works for me.");
     await until("it is told", async () => (await events("types=Inbound")).length === 1);
   });
+});
+
+describe("a probe", () => {
+  it("goes out, comes back as a bounce that suppresses nobody, and says so", async () => {
+    const { status, json } = await system.api("POST", "/bounces/probe", { Transport: "gateway" });
+    expect([status, json.State]).toEqual([200, "Waiting"]);
+    const look = async () => (await system.api("GET", `/bounces/probe/${json.ID}`)).json;
+    await until("it is back", async () => (await look()).State !== "Waiting", 60_000);
+    const shown = await look();
+    expect(shown).toMatchObject({ State: "Working", Advice: "" });
+    expect((shown.Steps as { Name: string; State: string }[]).map((s) => `${s.Name} ${s.State}`)).toEqual([
+      "Accepted Done",
+      "Sent Done",
+      "Returned Done",
+      "Told Done",
+    ]);
+    const { json: found } = await system.api("GET", `/bounces?count=5&offset=0&messageID=${json.ID}`);
+    expect(found.Bounces).toMatchObject([{ Type: "Unknown", Inactive: false, DumpAvailable: true }]);
+    const other = await send("someone@else.example");
+    expect((await system.api("GET", `/bounces/probe/${other}`)).json.ErrorCode).toBe(1001);
+  }, 90_000);
 });
 
 describe("reports that the door has taken", () => {

@@ -3,8 +3,10 @@ import { describe, expect, it } from "vitest";
 import {
   COMPLAINT_PATTERN,
   formatComplaintAddress,
+  formatProbeAddress,
   formatReturnPath,
   parseComplaintAddress,
+  parseProbeAddress,
   parseReturnPath,
   RETURN_PATH_PATTERN,
   returnPathKey,
@@ -15,6 +17,7 @@ const DOMAIN = "bounces.example.com";
 const WAYS = [
   { format: formatReturnPath, parse: parseReturnPath, pattern: RETURN_PATH_PATTERN },
   { format: formatComplaintAddress, parse: parseComplaintAddress, pattern: COMPLAINT_PATTERN },
+  { format: formatProbeAddress, parse: parseProbeAddress, pattern: COMPLAINT_PATTERN.replace("c-", "p-") },
 ];
 const local = (address: string) => address.slice(0, address.indexOf("@"));
 
@@ -62,6 +65,7 @@ describe("signed addresses", () => {
     expect(await parseReturnPath(key, complaint)).toBeUndefined();
     expect(await parseComplaintAddress(key, bounce.replace("b-", "c-"))).toBeUndefined();
     expect(await parseReturnPath(key, complaint.replace("c-", "b-"))).toBeUndefined();
+    expect(await parseProbeAddress(key, complaint.replace("c-", "p-"))).toBeUndefined();
   });
 
   it("of mail from before servers were named are still known, without a server", async () => {

@@ -1,7 +1,7 @@
 /** Received mail to what is remembered of it; real R2 and D1. Also when it ends in the middle, comes twice, or is forged. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { monitorOfAccount, reportsAddress } from "../../src/accounts/report-monitors.ts";
-import { formatReturnPath, returnPathKey } from "../../src/mail/return-path.ts";
+import { formatProbeAddress, formatReturnPath, returnPathKey } from "../../src/mail/return-path.ts";
 import { fillRecipient, trackingKey, unsubscribeAddress } from "../../src/mail/tracking-link.ts";
 import { readGivenUp, readReceived } from "../../src/receive/consume.ts";
 import { forgetOld } from "../../src/receive/kept.ts";
@@ -364,6 +364,25 @@ describe("mail for others of our addresses", () => {
     await read(await world.arrive(reportsAddress(monitor, "mail.example"), plain(ANN, "Report domain: x")));
     expect(await world.keys()).toMatchObject([expect.stringMatching(/^unreadable\/2026-02-17\/mail-/)]);
     expect(world.logged.at(-1)).toMatchObject({ event: "received mail cannot be read" });
+  });
+
+  it("that is a probe is reported to the return path that it came with, and to nobody else", async () => {
+    const key = await returnPathKey("secret");
+    const address = (serverId: number) =>
+      formatProbeAddress(key, { serverId, messageId: crypto.randomUUID() }, "bounces.mail.example");
+    const one = await sent();
+    const path = await world.returnPath(one);
+    const to = await address(world.serverId);
+    await read(await world.arrive(to, plain(ANN, "Bounce probe"), path));
+    expect(world.reports).toMatchObject([
+      { key: `probe/${one.id}`, to: path, probe: { id: one.id, address: to, receivedAt: world.now } },
+    ]);
+    // From elsewhere, from nobody, and from another server's mail.
+    for (const from of [ANN, "", path.replace(/.(?=@)/, (c) => (c === "0" ? "1" : "0"))])
+      await read(await world.arrive(to, plain(ANN, "Bounce probe"), from));
+    await read(await world.arrive(await address(world.serverId + 1), plain(ANN, "Bounce probe"), path));
+    expect(world.reports).toHaveLength(1);
+    expect(await world.keys()).toEqual([]);
   });
 
   it("that is nobody's is dropped", async () => {

@@ -30,6 +30,7 @@ export class ReceiveWorld {
   readonly events: MailEvent[] = [];
   readonly changes: { serverId: number; stream: string; email: string; removed: boolean }[] = [];
   readonly inbound: Taken[] = [];
+  readonly reports: Parameters<TakeNeeds["sendProbeReport"]>[0][] = [];
   readonly logged: Record<string, unknown>[] = [];
   /** Steps until it is cut off: what was done then is done, and whoever did it never hears of it. */
   stepsLeft = Number.POSITIVE_INFINITY;
@@ -54,7 +55,7 @@ export class ReceiveWorld {
       NOON,
     ));
     this.held.clear();
-    for (const list of [this.events, this.changes, this.inbound, this.logged]) list.length = 0;
+    for (const list of [this.events, this.changes, this.inbound, this.reports, this.logged]) list.length = 0;
     this.stepsLeft = Number.POSITIVE_INFINITY;
     this.now = NOON + 3_600_000;
   }
@@ -101,6 +102,7 @@ export class ReceiveWorld {
         const known = new Set(this.events.map((e) => e.id));
         step(this.events.push(...events.filter((e) => !known.has(e.id))));
       },
+      sendProbeReport: async (report) => void step(this.reports.push(report)),
       takeInbound: async (taken) => void step(this.inbound.push(taken)),
     };
   }

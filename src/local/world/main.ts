@@ -12,6 +12,7 @@ import { getRequestListener } from "@hono/node-server";
 import { homeFolder, PORTS } from "../ports.ts";
 import { certificateFor } from "./certificates.ts";
 import { serveDns } from "./dns.ts";
+import { forwarded } from "./forward.ts";
 import { worldHttp } from "./http.ts";
 import { type Arrival, Inbox } from "./inbox.ts";
 import { Memory } from "./memory.ts";
@@ -33,11 +34,13 @@ async function main(): Promise<void> {
   const zone = new Zone(folder);
   const inbox = new Inbox(join(folder, "inbox"));
   const post = new Post(process.env.EDGEPOST_FRONT_DOOR ?? "");
-  const accepted = (arrival: Arrival) =>
+  const accepted = (arrival: Arrival) => {
+    for (const mail of forwarded(arrival, zone)) void post.send(mail);
     void repliesTo(arrival).then(
       (replies) => Promise.all(replies.map((reply) => post.send(reply))),
       (error: unknown) => console.error(`replies: ${String(error)}`),
     );
+  };
 
   const needs = { inbox, memory: new Memory(folder), throttle: new Throttle(), accepted };
   const right = await certificateFor(folder, "mx", [MX_HOST, "127.0.0.1"]);

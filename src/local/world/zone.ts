@@ -6,6 +6,8 @@ import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 export const MX_HOST = "mx.world.test";
+/** Mail for a domain with this MX goes on to the front door: all hosts have one port here, and it is the world's. */
+export const FRONT_DOOR_HOST = "front-door.world.test";
 /** Hosts of the MX whose STARTTLS is missing or wrong, each at a loopback address of its own. */
 export const HOSTS = {
   [MX_HOST]: "127.0.0.1",

@@ -2,6 +2,7 @@
 import type { Row, Table } from "./row.ts";
 import { from, type Tenant, type World } from "./world.ts";
 
+const PROBE = { Transport: "smarthost" };
 const NOBODY = "3fa85f64-5717-4562-b3fc-2c963f66afa6";
 
 const message = (name: string): Row => ({
@@ -114,6 +115,15 @@ export const reading: Table = {
   "GET /destinations/:domain": destination,
   "POST /destinations/:domain/resume": destination,
   "GET /deliverystats": {},
+  // By a transport that is not there: what comes back later would be taken for a change by the next refusal.
+  "POST /bounces/probe": { body: PROBE },
+  "GET /bounces/probe/:id": {
+    ids: async (world, tenant) => ({
+      id: String((await world.make(tenant, "POST", "/bounces/probe", PROBE)).ID),
+    }),
+    absent: 1001,
+    nobodys: { id: NOBODY },
+  },
   "GET /bounces": {},
   "GET /bounces/tags": {},
   "GET /bounces/:id": { ids: bounced, absent: 1001 },
