@@ -24,6 +24,7 @@ const PROGRAMS: [string, string][] = [
   ["curl", "curl"],
   ["msmtp", "msmtp"],
   ["postqueue", "postfix"],
+  ["rspamd", "rspamd"],
   ["chromium", "chromium"],
 ];
 
