@@ -6,6 +6,7 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** As they were measured. What is not named comes after them, as vitest would have it. */
 const LONG = [
+  "journeys/comes-back",
   "journeys/removals",
   "journeys/bulk",
   "journeys/faults",
@@ -24,6 +25,7 @@ const LONG = [
   "gateway/spool/spool",
   "deliver/consume",
   "gateway/egress/",
+  "receive/take",
   "local/",
 ];
 
