@@ -71,7 +71,10 @@ export async function takeBack(
   const before = await bouncesOfMessage(needs.archive(serverId), serverId, messageId);
   if (!message && before.length >= MAX_OF_UNKNOWN) return ignored("too many of an unknown message", about);
   const dump = dumpKey(serverId, received.receivedAt, name);
-  const fresh = facts.filter((fact) => !before.some((row) => isOf(row, fact) && row.dump !== dump));
+  // Who asks again for no more may have thought otherwise in between.
+  const isNews = (fact: Fact) =>
+    fact.unsubscribes || !before.some((row) => isOf(row, fact) && row.dump !== dump);
+  const fresh = facts.filter(isNews);
   if (fresh.length === 0) return ignored(facts.length > 0 ? "it is known" : why, about);
   await remember(needs, { sought, facts: fresh, original: report.original, mail, dump });
 }

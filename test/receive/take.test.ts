@@ -7,7 +7,7 @@ import { readGivenUp, readReceived } from "../../src/receive/consume.ts";
 import { forgetOld } from "../../src/receive/kept.ts";
 import { sweepReceived } from "../../src/receive/left-over.ts";
 import { takeReceived } from "../../src/receive/take.ts";
-import { reactivate } from "../../src/suppress/list.ts";
+import { reactivate, resubscribe } from "../../src/suppress/list.ts";
 import { delivered, message, NOON } from "../archive/databases.ts";
 import { complaintFor, dsnFor, plain, ReceiveWorld } from "./world.ts";
 
@@ -318,6 +318,19 @@ describe("answers", () => {
       "AutoResponder",
       "Unsubscribe",
     ]);
+  });
+
+  it("that ask again to stop are heard again, after a change of mind", async () => {
+    const one = await sent();
+    const path = await world.returnPath(one);
+    await read(await world.arrive(path, plain(ANN, "unsubscribe"), ANN));
+    const before = await left();
+    const who = { serverId: world.serverId, stream: "outbound", email: ANN };
+    expect(await resubscribe(world.db.directory, who, world.now + 1)).toBe(true);
+    expect(await suppressions()).toEqual([]);
+    world.now += 5_000;
+    await read(await world.arrive(path, plain(ANN, "unsubscribe"), ANN));
+    expect(await left()).toEqual(before);
   });
 
   it("of a person to a return path change nothing", async () => {
