@@ -47,7 +47,7 @@ export class Flush {
   /** Those that failed: how often in a row, and when to try them again. */
   readonly #away = new Map<Target, { failures: number; until: number }>();
 
-  /** When the archive was last given something; who begins may have done that just before. */
+  /** When the archive was last given something. An object that begins may have done that just before, unless it never had anything. */
   archivedAt: number;
 
   constructor(store: Store, shelf: Shelf, server: KnownServer, needs: OutboxNeeds) {
@@ -55,7 +55,7 @@ export class Flush {
     this.#shelf = shelf;
     this.#server = server;
     this.#needs = needs;
-    this.archivedAt = needs.now();
+    this.archivedAt = store.isUnused ? 0 : needs.now();
   }
 
   /** When there is something to take; undefined when nothing is, or the server is deleted. */

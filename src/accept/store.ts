@@ -215,6 +215,11 @@ export class Store {
     }
   }
 
+  /** It never held a message. */
+  get isUnused(): boolean {
+    return this.#lastPack === 0;
+  }
+
   /** The server was deleted: nothing is accepted any more, nor told to the archive. */
   get isClosed(): boolean {
     return this.#closed;

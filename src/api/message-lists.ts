@@ -29,7 +29,7 @@ export function messageLists(needs: Pick<ReadNeeds, "archive" | "pending" | "now
     const now = needs.now();
     if (listed && pending.isQuiet && now - begun < SAME_MOMENT_MS) return listed;
     if (busyUntil.size >= MAX_REMEMBERED) busyUntil.clear();
-    if (!pending.isQuiet) busyUntil.set(serverId, now + BUSY_MS);
+    if (pending.ids.length > 0) busyUntil.set(serverId, now + BUSY_MS);
     return listMessages(archive, serverId, { ...query, pending });
   };
 }
