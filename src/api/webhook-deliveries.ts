@@ -79,7 +79,7 @@ function readingEndpoints(needs: WebhookNeeds): Endpoint[] {
           code: 1361,
         },
         response: z.object({ Deliveries: z.array(listed), NextCursor: z.string().optional() }),
-        errors: NOT_FOUND_WHEN,
+        errors: { ...NOT_FOUND_WHEN, 1361: "A parameter has no value that it can have" },
       },
       async ({ policy: { serverId }, params, query }) => {
         const found = await hookOf(needs, serverId, params.id);

@@ -308,6 +308,15 @@ describe("a hook", () => {
     await until("what is new is told once", () => ids(A).length === 22);
   });
 
+  it("runs ten replays at once, and no more", async () => {
+    hooks.server.answer = () => undefined;
+    await append([delivery(0)]);
+    await hooks.make(A, ["Delivery"]);
+    const range = { from: 0, to: Date.now() + 1_000 };
+    for (let i = 0; i < 10; i++) expect(await hooks.hook(A, "replay", range)).toBe(true);
+    expect(await hooks.hook(A, "replay", range)).toBe(false);
+  });
+
   it("forgets a person, and ends with its webhook", async () => {
     await hooks.make(A, ["Delivery"]);
     await append([...many(0, 5), delivery(2, { id: "m2/Delivery/1", email: "other@x.example" })]);

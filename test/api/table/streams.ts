@@ -1,5 +1,6 @@
 /** Rows of what a server's streams have: themselves, SMTP tokens, webhooks, suppressions and inbound rules. */
-import type { Row, Table } from "./row.ts";
+import { until } from "../../journeys/system.ts";
+import type { Ids, Row, Table } from "./row.ts";
 import type { Tenant, World } from "./world.ts";
 
 const MAX_SMTP_TOKENS = 20;
@@ -57,6 +58,40 @@ const onAnother = (world: World, tenant: Tenant) => world.server(tenant);
 
 async function webhook(world: World, tenant: Tenant) {
   return { id: String((await world.make(tenant, "POST", "/webhooks", { Url: HOOK })).ID) };
+}
+
+const tellings = new Map<number, Promise<Ids>>();
+
+/** A webhook that was told something, and the number of that call; once for each server, since it takes a moment. */
+function toldWebhook(world: World, tenant: Tenant): Promise<Ids> {
+  const known = tellings.get(tenant.serverId) ?? tellWebhook(world, tenant);
+  tellings.set(tenant.serverId, known);
+  return known;
+}
+
+async function tellWebhook(world: World, tenant: Tenant): Promise<Ids> {
+  const Triggers = { SubscriptionChange: { Enabled: true } };
+  const body = { Url: world.sink("told"), Triggers };
+  const { ID } = await world.make(tenant, "POST", "/webhooks", body);
+  // Calls are numbered by webhook: theirs is to have a number that ours has not.
+  const count = tenant === world.theirs ? 50 : 1;
+  const Suppressions = Array.from({ length: count }, () => someone(world).Suppressions[0]);
+  await world.make(tenant, "POST", "/message-streams/outbound/suppressions", { Suppressions });
+  let delivery: number | undefined;
+  await until("the webhook is told", async () => {
+    const { Deliveries } = await world.make<{ Deliveries: { ID: number }[] }>(
+      ...[tenant, "GET", `/webhooks/${ID}/deliveries`],
+    );
+    delivery = Deliveries[0]?.ID;
+    return delivery === count;
+  });
+  return { id: String(ID), delivery: String(delivery) };
+}
+
+async function signedWebhook(world: World, tenant: Tenant): Promise<Ids> {
+  const { id } = await webhook(world, tenant);
+  const { ID } = await world.make(tenant, "POST", `/webhooks/${id}/secrets`);
+  return { id, secret: String(ID) };
 }
 
 async function smtpToken(world: World, tenant: Tenant) {
@@ -207,6 +242,38 @@ export const streams: Table = {
   },
   "POST /webhooks/:id/verify": { as: onAnother, ids: webhook, absent: 1352 },
   "GET /webhooks/:id/statistics": { as: onAnother, ids: webhook, absent: 1352 },
+  "GET /webhooks/:id/deliveries": {
+    ids: toldWebhook,
+    absent: 1352,
+    query: { count: "5", trigger: "SubscriptionChange", status: "delivered" },
+  },
+  "GET /webhooks/:id/deliveries/:delivery": { ids: toldWebhook, absent: 1352 },
+  "POST /webhooks/:id/deliveries/:delivery/replay": { ids: toldWebhook, absent: 1352 },
+  "POST /webhooks/:id/replay": {
+    ids: toldWebhook,
+    body: { From: "2020-01-01", To: "2020-01-02T03:04:05Z", Triggers: ["SubscriptionChange"] },
+    absent: 1352,
+    empty: 403,
+    codes: {
+      1359: "ten replays have to be under way (test/notify/hook.test.ts)",
+      1361: () => ({ body: { From: "2020-01-02", To: "2020-01-01" } }),
+    },
+  },
+  "POST /webhooks/:id/resume": { ids: toldWebhook, body: { Trigger: "Click" }, absent: 1352 },
+  "GET /webhooks/:id/secrets": { as: onAnother, ids: signedWebhook, absent: 1352 },
+  "POST /webhooks/:id/secrets": {
+    as: onAnother,
+    ids: signedWebhook,
+    absent: 1352,
+    codes: {
+      1359: async (world, tenant) => {
+        const ids = await signedWebhook(world, tenant);
+        await world.make(tenant, "POST", `/webhooks/${ids.id}/secrets`);
+        return { ids };
+      },
+    },
+  },
+  "DELETE /webhooks/:id/secrets/:secret": { as: onAnother, ids: signedWebhook, absent: 1352 },
   "GET /message-streams/:stream/suppressions/dump": {
     ids: own,
     absent: 1226,

@@ -57,6 +57,11 @@ export class World {
     return this.#system.local.http;
   }
 
+  /** A URL that takes whatever it is told. */
+  sink(name: string): string {
+    return `${this.#system.local.world.http}/sink/${name}`;
+  }
+
   /** Never twice the same; lower case, a letter first. */
   unique(word = "x"): string {
     return `${word}${++this.#made}`;
