@@ -124,6 +124,8 @@ export interface Env {
   SPAM_SCANNER_PASSWORD?: string;
   /** "1" where webhooks may be on this machine or in its network: a developer's. */
   ALLOW_PRIVATE_HOOKS?: string;
+  /** "1" where a probe is sent each day through each transport. */
+  PROBE_DAILY: string;
 }
 
 /** sendBatch takes 100 messages and 256 KB; a job of 100 references is about 12 KB. */

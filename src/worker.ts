@@ -27,6 +27,7 @@ import { erase } from "./erase/erase.ts";
 import { log } from "./log.ts";
 import { HookObject } from "./notify/hook.ts";
 import { EventsObject } from "./notify/log.ts";
+import { probeDaily } from "./probe-daily.ts";
 import { readGivenUp, readReceived } from "./receive/consume.ts";
 import { receiveRouted } from "./receive/email-routing.ts";
 import { sweepReceived } from "./receive/left-over.ts";
@@ -104,10 +105,11 @@ export default {
 
   email: (message, env) => receiveRouted(message, emailRoutingNeeds(env)),
 
-  async scheduled(_controller, env, ctx) {
+  async scheduled({ scheduledTime }, env, ctx) {
     // None is to wait for another, nor to end with it.
     ctx.waitUntil(erase(eraseNeeds(env)));
     ctx.waitUntil(sweepReceived(takeNeeds(env)));
+    ctx.waitUntil(probeDaily(scheduledTime, env, apiNeeds(env)));
     await sweepAll(env);
   },
 } satisfies ExportedHandler<Env>;

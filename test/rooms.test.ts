@@ -9,6 +9,7 @@ const FLOORS: Record<string, number> = {
   "worker.ts": 6,
   "bindings.ts": 6,
   "destinations.ts": 6,
+  "probe-daily.ts": 6,
   "isolate.ts": 6,
   "objects.ts": 6,
   "log.ts": 6,

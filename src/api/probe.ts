@@ -48,6 +48,20 @@ const shape = z.object({
 });
 type Step = z.infer<typeof step>;
 
+/** Sends one, and says how far it has come, which is not far. */
+export async function sendProbe(
+  needs: ProbeNeeds,
+  policy: ServerPolicy,
+  transport: TransportName | undefined,
+  request: Request,
+) {
+  const to = await needs.probeAddress(policy.serverId);
+  const submission = submissionTo(to, policy, needs.mailDomain);
+  const id = await needs.acceptProbe(policy, { submission, ...(transport && { transport }) }, request);
+  if (id === undefined) throw new Unavailable("The probe cannot be accepted at the moment.");
+  return stateOf(needs, policy.serverId, id);
+}
+
 export function probeEndpoints(needs: ProbeNeeds): Endpoint[] {
   return [
     serverEndpoint(
@@ -62,14 +76,7 @@ export function probeEndpoints(needs: ProbeNeeds): Endpoint[] {
         body: { schema: z.object({ Transport: z.enum(["gateway", "smarthost", "cloudflare"]).optional() }) },
         response: shape,
       },
-      async ({ policy, body, request }) => {
-        const to = await needs.probeAddress(policy.serverId);
-        const submission = submissionTo(to, policy, needs.mailDomain);
-        const probe = { submission, ...(body.Transport && { transport: body.Transport }) };
-        const id = await needs.acceptProbe(policy, probe, request);
-        if (id === undefined) throw new Unavailable("The probe cannot be accepted at the moment.");
-        return { ok: await stateOf(needs, policy.serverId, id) };
-      },
+      async ({ policy, body, request }) => ({ ok: await sendProbe(needs, policy, body.Transport, request) }),
     ),
     serverEndpoint(
       {
@@ -110,14 +117,39 @@ function submissionTo(email: string, { domains }: ServerPolicy, mailDomain: stri
   };
 }
 
-async function stateOf(needs: ProbeNeeds, serverId: number, id: string) {
+export async function stateOf(needs: ProbeNeeds, serverId: number, id: string) {
   const record = (await readMessage(needs, serverId, id))?.record;
   if (!record || record.tag !== TAG || !record.recipients[0]?.email.startsWith("p-")) return undefined;
   const bounces = await fromArchive(bouncesOfMessage(needs.archive(serverId), serverId, record.id));
-  const told = await needs
-    .events(serverId)
-    .read({ after: 0, messageId: record.id, types: ["Bounce"], limit: 1 });
-  return describe(record, { bounces, isTold: told.events.length > 0, now: needs.now() });
+  const isTold = bounces.length > 0 && (await isInLog(needs.events(serverId), record));
+  return describe(record, { bounces, isTold, now: needs.now() });
+}
+
+/** A read goes through some packs of the log only: in so many is what comes behind a probe. */
+const STEPS = 40;
+/** Events have the times of what they tell, which are not quite in the order of the log. */
+const SLACK_MS = 60_000;
+
+async function isInLog(
+  log: ReturnType<EventsNeeds["events"]>,
+  { id: messageId, receivedAt }: MessageRecord,
+): Promise<boolean> {
+  // The log may be of weeks: where the probe was accepted is found by halves.
+  let after = 0;
+  let end = await log.head();
+  while (after < end) {
+    const middle = Math.floor((after + end) / 2);
+    const [event] = (await log.read({ after: middle, limit: 1 })).events;
+    if (event && event.at < receivedAt - SLACK_MS) after = Math.max(middle + 1, event.seq);
+    else end = middle;
+  }
+  for (let step = 0; step < STEPS; step++) {
+    const read = await log.read({ after, messageId, types: ["Bounce"], limit: 1 });
+    if (read.events.length > 0) return true;
+    if (!read.more) return false;
+    after = read.next;
+  }
+  return false;
 }
 
 /** Pure. */

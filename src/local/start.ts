@@ -79,6 +79,7 @@ async function main(): Promise<void> {
       OUTBOXES_PER_REGION: "1",
       HAND_OVER_MS: "0",
       ALLOW_PRIVATE_HOOKS: "1",
+      PROBE_DAILY: "0",
       EDGEPOST_SECRET: secrets.deployment,
       GATEWAY_SECRET: secrets.gateway,
       ...(JSON.parse(process.env.EDGEPOST_WORKER_VARS || "{}") as Record<string, string>),

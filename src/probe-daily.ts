@@ -1,0 +1,83 @@
+/**
+ * Each day a probe goes out through each transport of the deployment, by its own server, without anybody's asking; a few minutes later it is
+ * looked at, and what has not come back is an alarm in the log, with what is missing in words. Nothing is kept for it: which were sent is
+ * read from the archive.
+ */
+import { loadPolicy } from "./accounts/policy.ts";
+import { systemServer } from "./accounts/system-server.ts";
+import { type ProbeNeeds, sendProbe, stateOf } from "./api/probe.ts";
+import type { Env } from "./bindings.ts";
+import { log } from "./log.ts";
+import { parseMessageId } from "./mail/message-id.ts";
+import type { TransportName } from "./mail/outcome.ts";
+
+const DAY_MS = 86_400_000;
+/** Of the day, UTC: off the hour, when others' jobs run. */
+const AT_MS = (3 * 60 + 17) * 60_000;
+/** Far longer than a probe takes. */
+const LOOK_AFTER_MS = 5 * 60_000;
+/** The deployment sends little of its own: among its last are those of a few minutes ago. */
+const MAX_LOOKED_AT = 200;
+
+type Settings = Pick<
+  Env,
+  "DIRECTORY" | "ARCHIVE" | "EDGEPOST_SECRET" | "MAIL_DOMAIN" | "GATEWAYS" | "SMARTHOST" | "PROBE_DAILY"
+>;
+
+/** Cron's, each minute; `at` is the minute that it is for. */
+export async function probeDaily(at: number, env: Settings, needs: ProbeNeeds): Promise<void> {
+  if (env.PROBE_DAILY !== "1") return;
+  const minute = (ms: number) => Math.floor((ms % DAY_MS) / 60_000);
+  if (minute(at) === minute(AT_MS)) await send(env, needs);
+  if (minute(at) === minute(AT_MS + LOOK_AFTER_MS)) await look(at, env, needs);
+}
+
+async function send(env: Settings, needs: ProbeNeeds): Promise<void> {
+  const policy = await loadPolicy(env.DIRECTORY, await serverOf(env));
+  if (!policy) return log("no probe sent", { alarm: true, why: "the deployment's own server is gone" });
+  for (const transport of transportsOf(env)) {
+    try {
+      await sendProbe(needs, policy, transport, new Request("https://cron.invalid/"));
+    } catch (error) {
+      // The others are tried all the same.
+      log("no probe sent", { alarm: true, transport, why: String(error) });
+    }
+  }
+}
+
+async function look(at: number, env: Settings, needs: ProbeNeeds): Promise<void> {
+  const serverId = await serverOf(env);
+  const { results } = await env.ARCHIVE.prepare(
+    "SELECT id FROM messages WHERE server_id = ? ORDER BY id DESC LIMIT ?",
+  )
+    .bind(serverId, MAX_LOOKED_AT)
+    .all<{ id: string }>();
+  const ids = results
+    .map(({ id }) => id)
+    .filter((id) => (parseMessageId(id)?.acceptedAt ?? 0) > at - 2 * LOOK_AFTER_MS);
+  let found = 0;
+  for (const id of ids) {
+    const state = await stateOf(needs, serverId, id);
+    if (!state) continue;
+    found++;
+    const waitsFor = state.Steps.find((step) => step.State !== "Done");
+    const fields = { id, state: state.State };
+    log(
+      "probe",
+      state.State === "Working" ? fields : { ...fields, alarm: true, why: state.Advice || waitsFor?.Details },
+    );
+  }
+  const missing = transportsOf(env).length - found;
+  if (missing > 0) log("probes are not in the archive", { alarm: true, missing });
+}
+
+/** Cloudflare's own sending is left out: its return path is not ours. */
+function transportsOf({ GATEWAYS, SMARTHOST }: Settings): TransportName[] {
+  const gateways = JSON.parse(GATEWAYS || "[]") as unknown[];
+  return [...(gateways.length > 0 ? ["gateway" as const] : []), ...(SMARTHOST ? ["smarthost" as const] : [])];
+}
+
+function serverOf(env: Settings): Promise<number> {
+  const { DIRECTORY: directory, EDGEPOST_SECRET: deploymentSecret, MAIL_DOMAIN: mailDomain } = env;
+  return systemServer({ directory, now: Date.now, deploymentSecret, mailDomain });
+}
