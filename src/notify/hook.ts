@@ -410,10 +410,12 @@ export class HookObject extends DurableObject {
   /** For what is to be told again, what tries a paused trigger, and what is too old to be kept. */
   async #arm(): Promise<void> {
     const settings = await this.#read();
+    // It has gone, and so has what it stored.
+    if (!settings) return;
     const now = this.#needs.now();
     const times: number[] = [];
     const going: EventType[] = [];
-    for (const { type } of settings?.triggers ?? []) {
+    for (const { type } of settings.triggers) {
       const { tryAt } = this.#store.trigger(type)?.health ?? HEALTHY;
       if (tryAt === undefined) going.push(type);
       else if (tryAt > now) times.push(tryAt);

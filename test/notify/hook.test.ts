@@ -296,7 +296,7 @@ describe("a hook", () => {
   it("repeats one call, and a range of time", async () => {
     await hooks.make(A, ["Delivery"]);
     await append(many(0, 10));
-    await until("all is told", () => ids(A).length === 10);
+    await until("all is told, and logged", async () => (await calls(A)).calls.length === 10);
     const number = (await calls(A, { messageId: "m4" })).calls[0]?.number;
     expect(await hooks.hook(A, "replayCall", number)).toBe(true);
     await until("it is told again", () => ids(A).filter((id) => id === "m4").length === 2);
@@ -328,12 +328,21 @@ describe("a hook", () => {
       ["", undefined],
       ["other@x.example", undefined],
     ]);
+    // Also in the middle of a call.
+    let isCalled = false;
+    hooks.server.answer = (_told, response) => {
+      isCalled = true;
+      setTimeout(() => response.end(), 500);
+    };
+    await append([delivery(49)]);
+    await until("a call is under way", () => isCalled);
     hooks.settings.delete(A);
     await hooks.hook(A, "destroy");
+    await new Promise((done) => setTimeout(done, 1_000));
     await append([delivery(50)]);
     await tell(A);
     expect(await hooks.hook(A, "tables")).toBe(0);
-    expect(ids(A)).toHaveLength(6);
+    expect(ids(A)).toHaveLength(7);
   });
 
   it("goes on by itself when its settings cannot be read for a while", async () => {

@@ -111,8 +111,10 @@ export class World {
     let bulk: { Id: string; Status: string }[] = [];
     // What was accepted in bulk before counts as accepted bit by bit.
     await until("all bulk requests are released", async () => {
-      const list = await this.make(this.ours, "GET", "/email/bulk?count=500");
-      bulk = list.Requests as typeof bulk;
+      const lists = await Promise.all(
+        [this.ours, this.theirs].map((of) => this.make(of, "GET", "/email/bulk?count=500")),
+      );
+      bulk = lists.flatMap(({ Requests }) => Requests as typeof bulk);
       return bulk.every(({ Status }) => /Completed|Cancelled/.test(Status));
     });
     const settings = await (await fetchAgain(`${this.url}/test/settings`)).json();
