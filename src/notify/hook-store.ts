@@ -3,6 +3,7 @@
  * calls. A batch of calls is one row of each, whatever its size, since rows written are what is billed. All of it is synchronous.
  */
 import type { EventType } from "../mail/event.ts";
+import { jsonPacks } from "../mail/json-packs.ts";
 import type { Health } from "./pause.ts";
 
 const SCHEMA = `
@@ -16,8 +17,6 @@ CREATE TABLE IF NOT EXISTS packs (
   first INTEGER PRIMARY KEY, last INTEGER NOT NULL, at INTEGER NOT NULL, calls TEXT NOT NULL);
 `;
 
-/** A row holds 2 MB. */
-const PACK_CHARACTERS = 500_000;
 const HOUR = 3_600_000;
 const COUNTED_HOURS = 24;
 
@@ -181,23 +180,11 @@ export class HookStore {
 
   /** A row for each half megabyte. */
   logCalls(calls: LoggedCall[], now: number): void {
-    let pack: string[] = [];
-    let size = 0;
-    const write = () => {
-      if (pack.length === 0) return;
+    for (const { count, text } of jsonPacks(calls)) {
       const first = this.#last + 1;
-      this.#last += pack.length;
-      this.#sql.exec("INSERT INTO packs VALUES (?, ?, ?, ?)", first, this.#last, now, `[${pack.join()}]`);
-      pack = [];
-      size = 0;
-    };
-    for (const call of calls) {
-      const text = JSON.stringify(call);
-      if (size + text.length > PACK_CHARACTERS) write();
-      pack.push(text);
-      size += text.length;
+      this.#last += count;
+      this.#sql.exec("INSERT INTO packs VALUES (?, ?, ?, ?)", first, this.#last, now, text);
     }
-    write();
   }
 
   /** Packs of calls before that number, newest first, one after another as they are asked for. */

@@ -3,6 +3,7 @@
  * log are numbers that rise by one an event; a pack's key is the place of its first. All of it is synchronous.
  */
 import type { EventType, LoggedEvent, MailEvent } from "../mail/event.ts";
+import { jsonPacks } from "../mail/json-packs.ts";
 import { type Forgetting, isOf } from "./forget.ts";
 
 const SCHEMA = `
@@ -11,8 +12,6 @@ CREATE TABLE IF NOT EXISTS packs (
 CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 `;
 
-/** A row holds 2 MB. */
-const PACK_CHARACTERS = 500_000;
 /** The same fact that is told again is known by its id among so many of the last events; after that it would stand here twice. */
 const REMEMBERED = 20_000;
 /** Packs that one reading looks through for what it wants. */
@@ -99,23 +98,11 @@ export class LogStore {
   }
 
   #write(events: LoggedEvent[], now: number): void {
-    let pack: string[] = [];
-    let size = 0;
-    const write = () => {
-      if (pack.length === 0) return;
+    for (const { count, text } of jsonPacks(events.map(({ seq: _, ...event }) => event))) {
       const first = this.#last + 1;
-      this.#last += pack.length;
-      this.#sql.exec("INSERT INTO packs VALUES (?, ?, ?, ?)", first, this.#last, now, `[${pack.join()}]`);
-      pack = [];
-      size = 0;
-    };
-    for (const { seq: _, ...event } of events) {
-      const text = JSON.stringify(event);
-      if (size + text.length > PACK_CHARACTERS) write();
-      pack.push(text);
-      size += text.length;
+      this.#last += count;
+      this.#sql.exec("INSERT INTO packs VALUES (?, ?, ?, ?)", first, this.#last, now, text);
     }
-    write();
   }
 
   read({ after, until = this.#last, limit, ...wanted }: ReadRequest): ReadReply {

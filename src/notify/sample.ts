@@ -5,14 +5,6 @@
 import type { WebhookTriggers } from "../schema/directory.ts";
 
 export type Trigger = keyof WebhookTriggers;
-export const TRIGGERS: readonly Trigger[] = [
-  "Open",
-  "Click",
-  "Delivery",
-  "Bounce",
-  "SpamComplaint",
-  "SubscriptionChange",
-];
 
 export interface SampleOf {
   serverId: number;

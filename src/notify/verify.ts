@@ -1,7 +1,8 @@
 /** Tries a webhook with a sample of each event that it is to be told, all at once. Nothing is stored or sent besides. */
+import { TRIGGERS } from "../accounts/hooks.ts";
 import type { WebhookTriggers } from "../schema/directory.ts";
 import { type CallNeeds, callHook, type Hook } from "./call.ts";
-import { samplePayload, TRIGGERS, type Trigger } from "./sample.ts";
+import { samplePayload, type Trigger } from "./sample.ts";
 
 /** Somebody waits for the answer. */
 const TIME_LIMIT_MS = 10_000;

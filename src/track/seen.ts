@@ -3,6 +3,7 @@
  * near them and for no database, and what came in is recorded once, in the order in which it came, however long the archive was away.
  */
 import { DurableObject } from "cloudflare:workers";
+import { jsonPacks } from "../mail/json-packs.ts";
 import { type RecordSeenNeeds, recordSeen } from "./record-seen.ts";
 import type { SeenFact } from "./seen-fact.ts";
 
@@ -15,8 +16,6 @@ const GATHER_MS = 1_000;
 /** After a failure, doubled each time. */
 const RETRY_MS = 2_000;
 const MAX_RETRY_MS = 120_000;
-/** A row holds 2 MB. */
-const PACK_CHARACTERS = 500_000;
 /** Of one recording: what D1 does in a moment, and what fits into memory many times. */
 const FACTS_AT_ONCE = 500;
 const CHARACTERS_AT_ONCE = 2_000_000;
@@ -83,24 +82,12 @@ export class SeenObject extends DurableObject {
   /** Returns how many rows. In a transaction, for all or nothing: whoever is refused tells it to somebody else. */
   #write(facts: SeenFact[], now: number): number {
     let packs = 0;
-    let pack: string[] = [];
-    let size = 0;
-    const write = () => {
-      if (pack.length === 0) return;
+    for (const { text } of jsonPacks(facts)) {
       // The clock's, so that a number is given once though nothing is left of what had it.
       this.#last = Math.max(now, this.#last + 1);
-      this.#sql.exec("INSERT INTO packs VALUES (?, ?)", this.#last, `[${pack.join()}]`);
+      this.#sql.exec("INSERT INTO packs VALUES (?, ?)", this.#last, text);
       packs++;
-      pack = [];
-      size = 0;
-    };
-    for (const fact of facts) {
-      const text = JSON.stringify(fact);
-      if (size + text.length > PACK_CHARACTERS) write();
-      pack.push(text);
-      size += text.length;
     }
-    write();
     return packs;
   }
 
