@@ -5,7 +5,7 @@
 import { waitUntil } from "cloudflare:workers";
 import { type AcceptNeeds, accept, acceptBatch, acceptDrafts, acceptReleased } from "./accept/accept.ts";
 import type { BulkObject } from "./accept/bulk.ts";
-import { type BulkNeeds, isBulkOutbox } from "./accept/bulk-release.ts";
+import type { BulkNeeds } from "./accept/bulk-release.ts";
 import type { OutboxNeeds, SuppressionChange } from "./accept/needs.ts";
 import type { LedgerReport, OutboxObject } from "./accept/outbox.ts";
 import { acceptProbe, acceptReport } from "./accept/probe.ts";
@@ -17,7 +17,7 @@ import type { TrackingNeeds } from "./accept/tracking.ts";
 import { lookUpAddresses } from "./accounts/dns.ts";
 import { ownReturnPath } from "./accounts/dns-names.ts";
 import { hookSettings } from "./accounts/hook-settings.ts";
-import { hooksOf, serversWithHooks } from "./accounts/hooks.ts";
+import { hooksOf } from "./accounts/hooks.ts";
 import { loadPolicy, type ServerPolicy } from "./accounts/policy.ts";
 import { openKeys } from "./accounts/signing-keys.ts";
 import { checkLogin } from "./accounts/smtp-tokens.ts";
@@ -705,29 +705,4 @@ export function eraseNeeds(env: Env): EraseNeeds {
     hook: (name) => hookOf(env, name),
     sendSystemMessage: (message) => systemMessage(env, message),
   };
-}
-
-/** Each Outbox arms its own alarm, and so does what releases bulk and scheduled mail into it; this wakes one whose alarm was lost. */
-export async function sweepAll(env: Env): Promise<void> {
-  const shards = await shardNames(env);
-  const senders = shards.map((shard) => parseShardName(shard).serverId);
-  for (const serverId of new Set([...senders, ...(await serversWithHooks(env.DIRECTORY))])) {
-    try {
-      await Promise.all([eventsOf(env, serverId).sweep(), seenOf(env, serverId).sweep()]);
-    } catch (error) {
-      // As below.
-      log("log not swept", { serverId, error: String(error) });
-    }
-  }
-  for (const shard of shards) {
-    try {
-      await outboxOf(env, shard).sweep();
-      const { serverId, number } = parseShardName(shard);
-      if (isBulkOutbox(number)) await bulkOf(env, serverId).sweep();
-      if (isScheduledOutbox(number)) await scheduleOf(env, serverId).sweep();
-    } catch (error) {
-      // One that is away must not keep the others asleep; it is tried again in a minute.
-      log("not swept", { shard, error: String(error) });
-    }
-  }
 }

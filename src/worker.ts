@@ -17,7 +17,6 @@ import {
   outboxNeeds,
   scheduleNeeds,
   seenNeeds,
-  sweepAll,
   takeNeeds,
   trackingDoorNeeds,
 } from "./bindings.ts";
@@ -31,6 +30,7 @@ import { probeDaily } from "./probe-daily.ts";
 import { readGivenUp, readReceived } from "./receive/consume.ts";
 import { receiveRouted } from "./receive/email-routing.ts";
 import { sweepReceived } from "./receive/left-over.ts";
+import { sweepAll } from "./sweep.ts";
 import { SeenObject } from "./track/seen.ts";
 
 export class Outbox extends OutboxObject {

@@ -11,6 +11,7 @@ const FLOORS: Record<string, number> = {
   "destinations.ts": 6,
   "probe-daily.ts": 6,
   "isolate.ts": 6,
+  "sweep.ts": 6,
   "objects.ts": 6,
   "log.ts": 6,
   api: 5,

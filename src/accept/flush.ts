@@ -203,7 +203,7 @@ export class Flush {
       const version = messageVersion(found.progress);
       if (found.progress.archived >= version) continue;
       versions.set(found.message.id, version);
-      const why = (ref: JobRef) => this.#shelf.lines.why(ref);
+      const why = (ref: JobRef) => this.#shelf.lines.why(ref, this.#needs.now());
       records.push(toRecord(this.#server.serverId, found.message, found.progress, why));
     }
     if (records.length === 0) return;

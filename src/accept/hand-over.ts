@@ -11,12 +11,14 @@ import type { Shelf } from "./shelf.ts";
 const REFS_PER_JOB = 100;
 const REFS_PER_RUN = 2_000;
 const MAX_BACK_OFF_MS = 30_000;
+/** A queue takes a run in milliseconds; one that takes none of it in this time is asked about at every such wake. */
+const RUN_MS = 1_000;
 
 export class HandOver {
   readonly #shelf: Shelf;
   readonly #server: KnownServer;
   readonly #needs: OutboxNeeds;
-  #running: Promise<void> | undefined;
+  #running: Promise<number | undefined> | undefined;
   #again = false;
   #failures = 0;
   #notBefore = 0;
@@ -27,8 +29,8 @@ export class HandOver {
     this.#needs = needs;
   }
 
-  /** One run at a time: what becomes ready meanwhile goes together in the next. */
-  run(): Promise<void> {
+  /** One run at a time: what becomes ready meanwhile goes together in the next. Says when to come again, if the queue took nothing. */
+  run(): Promise<number | undefined> {
     if (this.#running) {
       this.#again = true;
       return this.#running;
@@ -41,14 +43,16 @@ export class HandOver {
 
   wakeAt(now: number): number | undefined {
     const at = this.#shelf.lines.wakeAt(now);
-    return at === undefined ? undefined : Math.max(at, this.#notBefore);
+    if (at === undefined) return undefined;
+    // What is ready while a run is under way is that one's affair.
+    return Math.max(at, this.#notBefore, this.#running ? now + RUN_MS : 0);
   }
 
-  async #loop(): Promise<void> {
+  async #loop(): Promise<number | undefined> {
     do {
       this.#again = false;
       const now = this.#needs.now();
-      if (now < this.#notBefore) return;
+      if (now < this.#notBefore) return this.#notBefore;
       const refs = this.#shelf.lines.handOver(now, REFS_PER_RUN);
       if (refs.length === 0) continue;
       try {
@@ -65,9 +69,10 @@ export class HandOver {
           refs: refs.length,
           error: String(error),
         });
-        return;
+        return this.#notBefore;
       }
     } while (this.#again);
+    return undefined;
   }
 
   #jobs(refs: JobRef[]): DeliveryJob[] {

@@ -159,11 +159,12 @@ export class Lines {
   }
 
   /** Why a group waits now, for people; undefined when it waits for its next try, whose reason is its last attempt's. */
-  why(ref: JobRef): { until?: number; reason: string } | undefined {
+  why(ref: JobRef, now: number): { until?: number; reason: string } | undefined {
     const place = this.#places.get(keyOf(ref));
     if (!place || place.phase === "due") return undefined;
-    if (place.phase === "claimed") return { reason: "an attempt is under way" };
-    if (place.phase === "handed") return { reason: "in the queue of deliveries" };
+    const isPast = place.phase !== "ready" && place.until <= now;
+    if (place.phase === "claimed" && !isPast) return { reason: "an attempt is under way" };
+    if (place.phase === "handed" && !isPast) return { reason: "in the queue of deliveries" };
     const hold = this.#lines.get(ref.domain)?.hold;
     return hold ? { until: hold.until || undefined, reason: hold.reason } : { reason: "about to be queued" };
   }

@@ -26,11 +26,14 @@ import { messageVersion, toRecord } from "./pack.ts";
 import { expireGroup, settleAll } from "./settle.ts";
 import { Shelf } from "./shelf.ts";
 import { Store } from "./store.ts";
+import { endsWithin } from "./within.ts";
 
 /** Finding old answers reads them all. */
 const FORGET_EVERY_MS = 3_600_000;
 /** An alarm comes within moments of its time. */
 const LATE_MS = 5_000;
+/** So long an alarm stays with a flush. */
+const STAY_MS = 2_000;
 /** What lists merge with the archive at most: more is only unflushed when the archive is away. */
 const MAX_PENDING = 5_000;
 /** Domains that are told of at once, those with the most mail first: as far as a list can be paged. */
@@ -124,7 +127,7 @@ export class OutboxObject extends DurableObject implements OutboxPort {
     });
     this.#wakeBy(now + FLUSH_EVERY_MS);
     if (due !== undefined) this.#wakeBy(due);
-    this.ctx.waitUntil(this.#handOver.run());
+    this.#handOn();
   }
 
   async hold(holds: Hold[]): Promise<void> {
@@ -223,7 +226,7 @@ export class OutboxObject extends DurableObject implements OutboxPort {
   /** Somebody says that these domains are worth trying now. */
   async resume(domains: string[]): Promise<void> {
     this.#shelf.lines.resume(new Set(domains));
-    this.ctx.waitUntil(this.#handOver.run());
+    this.#handOn();
   }
 
   /** Counts as stored, checked against each other and against who stands in line. */
@@ -251,15 +254,22 @@ export class OutboxObject extends DurableObject implements OutboxPort {
         this.#store.forgetAnswers(now);
       }
       for (const ref of this.#shelf.lines.lapse(now)) expireGroup(ref, this.#shelf, now);
-      // Not waited for: a queue that does not answer must not keep the archive waiting.
-      this.ctx.waitUntil(this.#handOver.run());
-      await this.#runFlush();
+      // Neither waits for the other: a queue that does not answer keeps no mail from the archive, nor a slow archive any mail that is due.
+      this.#handOn();
+      await this.#flushAWhile();
     } catch (error) {
       // A thrown alarm is retried six times and then dropped; ours arms itself again below, for ever.
       this.#needs.log("outbox alarm failed", { shard: this.#server.shard, error: String(error) });
     }
     const wake = this.#nextWake();
     if (wake !== undefined) this.#wakeBy(wake);
+  }
+
+  #handOn(): void {
+    const run = this.#handOver.run().then((again) => {
+      if (again !== undefined) this.#wakeBy(again);
+    });
+    this.ctx.waitUntil(run);
   }
 
   /** One at a time: whoever comes meanwhile waits for the same. */
@@ -270,20 +280,27 @@ export class OutboxObject extends DurableObject implements OutboxPort {
     return this.#flushing;
   }
 
+  /** The alarm stays with the flush until it ends, as it mostly does at once, or goes on beside it: no other alarm comes before this one's end. */
+  async #flushAWhile(): Promise<void> {
+    const flushing = this.#runFlush();
+    if (!(await endsWithin(STAY_MS, flushing))) this.ctx.waitUntil(flushing);
+  }
+
   #record(found: Parameters<Shelf["bytes"]>[0]): MessageRecord {
-    const why = (ref: JobRef) => this.#shelf.lines.why(ref);
+    const why = (ref: JobRef) => this.#shelf.lines.why(ref, this.#needs.now());
     return toRecord(this.#server.serverId, found.message, found.progress, why);
   }
 
   #afterCommit(flushAt: number): void {
     this.#wakeBy(flushAt);
-    this.ctx.waitUntil(this.#handOver.run());
+    this.#handOn();
   }
 
   #nextWake(): number | undefined {
     const now = this.#needs.now();
     const line = this.#handOver.wakeAt(now);
-    const flush = this.#flush.due();
+    // The flush that is under way takes what is due; should it end with the object, this alarm begins another.
+    const flush = this.#flushing ? now + STAY_MS : this.#flush.due();
     if (line === undefined || flush === undefined) return line ?? flush;
     return Math.min(line, flush);
   }

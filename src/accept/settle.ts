@@ -6,7 +6,7 @@ import type { JobRef, Settlement } from "../mail/job.ts";
 import type { Outcome } from "../mail/outcome.ts";
 import type { Attempt } from "../mail/record.ts";
 import { replyText } from "../mail/reply.ts";
-import { nextTry } from "../mail/schedule.ts";
+import { nextTry, nextTryOfOurs } from "../mail/schedule.ts";
 import { bounceType } from "../smtp/bounce-type.ts";
 import {
   type GroupProgress,
@@ -47,13 +47,10 @@ export function settle(
     (o) => o.concerns === "transport" && o.result === "deferred" && !o.uncertain,
   );
   if (!ours) at.attempts = settlement.attempt;
-  const due = nextTry(
-    ours ? 1 : at.attempts,
-    message.acceptedAt,
-    message.giveUpAt - message.acceptedAt,
-    context.now,
-    context.random,
-  );
+  const { acceptedAt, giveUpAt } = message;
+  const { now, random } = context;
+  const scheduled = nextTry(Math.max(at.attempts, 1), acceptedAt, giveUpAt - acceptedAt, now, random);
+  const due = ours && scheduled !== "give up" ? nextTryOfOurs(acceptedAt, now, random) : scheduled;
   const hardBounced: string[] = [];
   for (const outcome of settlement.outcomes) {
     const recipient = at.recipients[group.recipients.indexOf(outcome.recipient.toLowerCase())];

@@ -159,7 +159,8 @@ async function main(): Promise<void> {
     if (stopping || worker.isRunning()) continue;
     await worker.restart();
     tell();
-    await sweep(worker);
+    // Not waited for: the next kill may fall into it.
+    void sweep(worker);
   }
 }
 

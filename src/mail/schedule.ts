@@ -17,9 +17,19 @@ const WAITS_MS = [
 /** Spreads what failed together, so that it does not come back together. */
 const JITTER = 0.1;
 
+/** When our own side failed before anything was sent, nothing was learned of the recipient: soon, and ever less so. */
+const OURS_FIRST_MS = 5_000;
+const OURS_MOST_MS = MINUTE_MS;
+
 export const GIVE_UP_AFTER_MS = 72 * HOUR_MS;
 /** RFC 5321 §4.5.4.1 speaks of 4 to 5 days; nobody waits longer for transactional mail. */
 export const MAX_GIVE_UP_AFTER_MS = 120 * HOUR_MS;
+
+/** When to try again after a failure of our own at `now`, that of a message which has waited since `acceptedAt`. `random` is in [0, 1). */
+export function nextTryOfOurs(acceptedAt: number, now: number, random: number): number {
+  const wait = Math.min(Math.max((now - acceptedAt) / 4, OURS_FIRST_MS), OURS_MOST_MS);
+  return Math.round(now + wait * (1 - JITTER + 2 * JITTER * random));
+}
 
 /**
  * When to try again after attempt `attempt` (from 1) ended at `now`; "give up" when the message's time is over. The

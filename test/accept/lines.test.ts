@@ -89,7 +89,7 @@ describe("lines", () => {
     all.hold({ domain: "dead.example", refs: first, until: 60_000, reason: "connect timed out", admit: 1 });
     expect(ids(all.handOver(1, 2_000))).toEqual(["other"]);
     all.remove(ref("other", "b.example"));
-    expect(all.why(ref("m500", "dead.example"))).toEqual({ until: 60_000, reason: "connect timed out" });
+    expect(all.why(ref("m500", "dead.example"), 0)).toEqual({ until: 60_000, reason: "connect timed out" });
     expect(all.wakeAt(1)).toBe(60_000);
     // Then one goes as a probe, and the rest wait for how it fares.
     expect(all.handOver(60_000, 2_000)).toHaveLength(1);

@@ -1,6 +1,6 @@
 /**
  * D1 refuses every statement, from the first on or later, then R2, then the event log, under load: accepting and delivering go on, those
- * that do not refuse have all of it meanwhile, and the others afterwards.
+ * that do not refuse have all of it meanwhile, and the others afterwards. Then none of them answers at all.
  */
 import { createTransport } from "nodemailer";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -102,6 +102,27 @@ describe("a store that refuses", () => {
     },
     240_000,
   );
+});
+
+describe("stores that never answer", () => {
+  it("keep no mail that is due from going out", async () => {
+    const send = (to: string) =>
+      system.api("POST", "/email", { From: "sender@example.com", To: to, Subject: "s", TextBody: "t" });
+    const first = await send("first@silent.example");
+    await system.arrives("first@silent.example");
+    await fetch(`${system.local.http}/test/faults?d1=1&r2=1&events=1&silent=1`);
+    expect(first.status).toBe(200);
+    await send("second@silent.example");
+    await system.arrives("second@silent.example");
+    // By now the Outbox asks the stores, and waits.
+    await new Promise((done) => setTimeout(done, 4_000));
+    system.kill("gateway");
+    expect((await send("third@silent.example")).status).toBe(200);
+    // It is tried again as soon as ever: long before anything gives up waiting for both stores.
+    await system.arrives("third@silent.example", 40_000);
+    await fault("none");
+    await until("nobody waits", async () => (await system.ledger()).waiting === 0);
+  }, 120_000);
 });
 
 /** What the archive itself has, past everything that an Outbox still holds. */

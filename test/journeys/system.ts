@@ -19,6 +19,9 @@ export interface InboxMessage {
   raw: string;
 }
 
+/** Those of this test file. */
+const running = new Set<System>();
+
 export class System {
   readonly home: string;
   #process: ChildProcess | undefined;
@@ -34,6 +37,7 @@ export class System {
   ): Promise<System> {
     const system = new System(home);
     await system.startAgain(env);
+    running.add(system);
     return system;
   }
 
@@ -104,6 +108,7 @@ export class System {
   }
 
   async remove(): Promise<void> {
+    running.delete(this);
     await this.stop();
     rmSync(this.home, { recursive: true, force: true });
   }
@@ -128,6 +133,25 @@ export class System {
   async inbox(query: Record<string, string> = {}): Promise<InboxMessage[]> {
     const response = await fetch(`${this.local.world.http}/inbox?${new URLSearchParams(query)}`);
     return ((await response.json()) as { messages: InboxMessage[] }).messages;
+  }
+
+  /** Why what waits is waiting, and what was said of it: for a test that has waited in vain. */
+  async explain(): Promise<string> {
+    const asked = ["/health/ledger", "/destinations", "/messages/outbound?count=3&offset=0&status=queued"];
+    const answers = await Promise.all(
+      asked.map(async (path) => {
+        try {
+          return `${path}: ${JSON.stringify((await this.api("GET", path)).json)}`;
+        } catch (error) {
+          // Perhaps that is why.
+          return `${path}: ${String(error)}`;
+        }
+      }),
+    );
+    const said = this.#said.split("\n").filter((line) => !line.includes('"event":"request"'));
+    const log = join(this.home, "gateway.log");
+    const gateway = existsSync(log) ? readFileSync(log, "utf8").split("\n").slice(-20) : [];
+    return [...answers, ...said.slice(-30), ...gateway].join("\n").slice(0, 20_000);
   }
 
   async ledger(): Promise<Record<string, number>> {
@@ -157,7 +181,10 @@ export async function until(
 ): Promise<void> {
   const end = Date.now() + timeoutMs;
   while (!(await isTrue())) {
-    if (Date.now() > end) throw new Error(`not within ${timeoutMs} ms: ${what}`);
+    if (Date.now() > end) {
+      const why = await Promise.all([...running].map((system) => system.explain()));
+      throw new Error([`not within ${timeoutMs} ms: ${what}`, ...why].join("\n"));
+    }
     await new Promise((done) => setTimeout(done, 50));
   }
 }

@@ -1,6 +1,6 @@
 /**
  * The real Worker with its bindings wrapped, for two kinds of tests: each call is counted as Cloudflare would bill it, and
- * while a test says so, D1, R2, the event log or what keeps opens and clicks refuses every call. The counts and the faults are at /test/counts and /test/faults.
+ * while a test says so, D1, R2, the event log or what keeps opens and clicks refuses every call, or never answers it. The counts and the faults are at /test/counts and /test/faults.
  */
 
 import type { Env } from "../../src/bindings.ts";
@@ -26,8 +26,13 @@ const faults = { d1: false, r2: false, events: false, seen: false };
 
 const QUEUE_OPERATIONS = 3;
 
-function refuse(what: keyof typeof faults): void {
-  if (faults[what]) throw new Error(`${what} refuses: a fault of the test`);
+/** What has a fault answers nothing, instead of refusing. */
+let isSilent = false;
+
+async function refuse(what: keyof typeof faults): Promise<void> {
+  if (!faults[what]) return;
+  if (isSilent) await new Promise(() => undefined);
+  throw new Error(`${what} refuses: a fault of the test`);
 }
 
 function wrap<T extends object>(target: T, methods: Record<string, (...args: never[]) => unknown>): T {
@@ -53,19 +58,19 @@ function d1(database: D1Database): D1Database {
     const wrapped = wrap(real, {
       bind: (...values: unknown[]) => statement(real.bind(...values)),
       async run() {
-        refuse("d1");
+        await refuse("d1");
         return billed(await real.run());
       },
       async all() {
-        refuse("d1");
+        await refuse("d1");
         return billed(await real.all());
       },
       async raw(options: never) {
-        refuse("d1");
+        await refuse("d1");
         return real.raw(options);
       },
       async first(column: never) {
-        refuse("d1");
+        await refuse("d1");
         return column === undefined ? real.first() : real.first(column);
       },
     });
@@ -74,7 +79,7 @@ function d1(database: D1Database): D1Database {
   return wrap(database, {
     prepare: (sql: string) => statement(database.prepare(sql)),
     async batch(statements: Statement[]) {
-      refuse("d1");
+      await refuse("d1");
       return (await database.batch(statements.map((s) => s[RAW] ?? s))).map(billed);
     },
   });
@@ -83,12 +88,12 @@ function d1(database: D1Database): D1Database {
 function r2(bucket: R2Bucket): R2Bucket {
   return wrap(bucket, {
     async put(key: string, value: Uint8Array, options: R2PutOptions) {
-      refuse("r2");
+      await refuse("r2");
       counts.r2Puts++;
       return bucket.put(key, value, options);
     },
     async get(key: string, options: R2GetOptions) {
-      refuse("r2");
+      await refuse("r2");
       counts.r2Gets++;
       return bucket.get(key, options);
     },
@@ -104,8 +109,8 @@ function objects<T extends object>(namespace: T, fault?: keyof typeof faults): T
         get(of, name) {
           const value: unknown = Reflect.get(of, name);
           if (typeof value !== "function") return value;
-          return (...values: unknown[]) => {
-            if (fault) refuse(fault);
+          return async (...values: unknown[]) => {
+            if (fault) await refuse(fault);
             counts.objectRequests++;
             return Reflect.apply(value, of, values);
           };
@@ -227,6 +232,7 @@ export default {
       faults.r2 = searchParams.get("r2") === "1";
       faults.events = searchParams.get("events") === "1";
       faults.seen = searchParams.get("seen") === "1";
+      isSilent = searchParams.get("silent") === "1";
       return Response.json(faults);
     }
     if (pathname === "/test/archive") return archived(env, searchParams.get("tag"));
