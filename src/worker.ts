@@ -29,6 +29,7 @@ import { EventsObject } from "./notify/log.ts";
 import { probeDaily } from "./probe-daily.ts";
 import { readGivenUp, readReceived } from "./receive/consume.ts";
 import { receiveRouted } from "./receive/email-routing.ts";
+import { sweepAgain } from "./receive/inbound/again.ts";
 import { sweepReceived } from "./receive/left-over.ts";
 import { sweepAll } from "./sweep.ts";
 import { SeenObject } from "./track/seen.ts";
@@ -109,6 +110,7 @@ export default {
     // None is to wait for another, nor to end with it.
     ctx.waitUntil(erase(eraseNeeds(env)));
     ctx.waitUntil(sweepReceived(takeNeeds(env)));
+    ctx.waitUntil(sweepAgain(env.ARCHIVE, takeNeeds(env)));
     ctx.waitUntil(probeDaily(scheduledTime, env, apiNeeds(env)));
     await sweepAll(env);
   },

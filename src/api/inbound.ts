@@ -2,8 +2,7 @@
 import * as z from "zod";
 import { findServer } from "../accounts/servers.ts";
 import { findInbound, type InboundMessage, listInbound, moveInbound } from "../archive/inbound.ts";
-import type { MailEvent } from "../mail/event.ts";
-import { againEvent } from "../receive/inbound/event.ts";
+import { type AgainNeeds, tellAgain } from "../receive/inbound/again.ts";
 import { cursorParameter, formatCursor } from "./cursor.ts";
 import { type Endpoint, serverEndpoint } from "./endpoint.ts";
 import { apiError, type Result } from "./error.ts";
@@ -11,15 +10,12 @@ import { inboundDetails, inboundDetailsJson, inboundJson, listedInbound } from "
 import { fromDateParameter, pageParameters, textParameter, toDateParameter, wordParameter } from "./query.ts";
 import { fromArchive, type ReadNeeds } from "./read-needs.ts";
 
-export interface InboundNeeds extends Pick<ReadNeeds, "archive"> {
+export interface InboundNeeds extends Pick<ReadNeeds, "archive">, AgainNeeds {
   /** A whole object of R2; undefined when it is not there any more. */
   object(key: string): Promise<Uint8Array | undefined>;
   /** A range of one. */
   segment(key: string, offset: number, length: number): Promise<Uint8Array | undefined>;
   directory: D1Database;
-  /** Whoever follows the server's events hears of these: the inbound hook too. */
-  tellEvents(serverId: number, events: MailEvent[]): Promise<void>;
-  now(): number;
 }
 
 const family = "Inbound messages";
@@ -171,15 +167,10 @@ function againEndpoint(needs: InboundNeeds, { word, from, summary, absent, done 
       // Without a hook nothing waits for it any more.
       const hook = (await fromArchive(findServer(needs.directory, serverId)))?.inboundHookUrl;
       const to = hook ? "scheduled" : "processed";
-      const moved = await fromArchive(moveInbound(archive, { serverId, id }, { from, to }));
+      const untoldSince = needs.now();
+      const moved = await fromArchive(moveInbound(archive, { serverId, id }, { from, to, untoldSince }));
       if (!moved) return { error: apiError(701, absent) };
-      try {
-        await needs.tellEvents(serverId, [await againEvent(moved, needs.now())]);
-      } catch (error) {
-        // Nobody heard of it: it stands where it stood, so that the caller can ask again.
-        await moveInbound(archive, { serverId, id }, { from: to, to: from });
-        throw error;
-      }
+      await tellAgain(archive, serverId, { messages: [moved], needs });
       return { ok: { ErrorCode: 0, Message: `${done}: ${id}.` } };
     },
   );

@@ -77,18 +77,58 @@ export async function storeInbound(archive: D1Database, message: NewInbound): Pr
   await drizzle(archive).insert(inbound).values(message).onConflictDoNothing();
 }
 
+export interface InboundMove {
+  from: InboundStatus;
+  to: InboundStatus;
+  /** When it was asked for, of a move that the event log is to hear of: until `inboundWasTold`, `untoldInbound` finds it. */
+  untoldSince?: number;
+}
+
 /** Moves a message from one status to another; undefined when there is none that stands so. One statement: it is never moved twice. */
 export async function moveInbound(
   archive: D1Database,
   { serverId, id }: { serverId: number; id: string },
-  { from, to }: { from: InboundStatus; to: InboundStatus },
+  { from, to, untoldSince }: InboundMove,
 ): Promise<InboundMessage | undefined> {
   const [moved] = await drizzle(archive)
     .update(inbound)
-    .set({ status: to })
+    .set({ status: to, ...(untoldSince !== undefined && { untoldSince }) })
     .where(and(one(serverId, id), eq(inbound.status, from)))
     .returning();
   return moved;
+}
+
+/** What the event log is told of one that was put back in line. */
+export type UntoldInbound = Pick<
+  InboundMessage,
+  "serverId" | "id" | "fromEmail" | "subject" | "tag" | "untoldSince"
+>;
+
+/** Those put back in line before that time of which the event log may not have heard, of all servers, oldest first. */
+export async function untoldInbound(
+  archive: D1Database,
+  before: number,
+  limit: number,
+): Promise<UntoldInbound[]> {
+  const { serverId, id, fromEmail, subject, tag, untoldSince } = getTableColumns(inbound);
+  return drizzle(archive)
+    .select({ serverId, id, fromEmail, subject, tag, untoldSince })
+    .from(inbound)
+    .where(lt(inbound.untoldSince, before))
+    .orderBy(inbound.untoldSince)
+    .limit(limit);
+}
+
+/** One that was put back in line once more since then is still to be told of. */
+export async function inboundWasTold(archive: D1Database, told: UntoldInbound[]): Promise<void> {
+  const db = drizzle(archive);
+  const [first, ...others] = told.map(({ serverId, id, untoldSince }) =>
+    db
+      .update(inbound)
+      .set({ untoldSince: null })
+      .where(and(one(serverId, id), eq(inbound.untoldSince, untoldSince ?? 0))),
+  );
+  if (first) await db.batch([first, ...others]);
 }
 
 function condition(serverId: number, filter: InboundFilter): SQL | undefined {

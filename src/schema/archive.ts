@@ -6,7 +6,7 @@
  * The index of messages is the virtual table `search` (FTS5, one column `words`, no text kept), which drizzle has no words for: a
  * migration makes it, its rowids are `messages.key`, and archive/search.ts says what is in it.
  */
-import { sql } from "drizzle-orm";
+import { isNotNull, sql } from "drizzle-orm";
 import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
 import type { Reader } from "../mail/reader.ts";
 import type { MessageSummary, RecipientRecord } from "../mail/record.ts";
@@ -208,11 +208,14 @@ export const inbound = sqliteTable(
     /** The R2 object with what the inbound hook is sent; "" when there is none. */
     payload: text().notNull().default(""),
     summary: text({ mode: "json" }).$type<InboundSummary>().notNull(),
+    /** When it was put back in line, for as long as the event log is not known to have heard of that. */
+    untoldSince: integer("untold_since"),
   },
   (t) => [
     primaryKey({ columns: [t.serverId, t.id] }),
     // A row here has all of a text: to count them without this, each would be read.
     index("inbound_newest").on(t.serverId, t.status, t.id),
+    index("inbound_untold").on(t.untoldSince).where(isNotNull(t.untoldSince)),
   ],
 );
 

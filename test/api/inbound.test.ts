@@ -1,8 +1,9 @@
 import { drizzle } from "drizzle-orm/d1";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { inboundEndpoints } from "../../src/api/inbound.ts";
+import { type InboundNeeds, inboundEndpoints } from "../../src/api/inbound.ts";
 import type { InboundStatus } from "../../src/archive/inbound.ts";
 import type { MailEvent } from "../../src/mail/event.ts";
+import { type AgainNeeds, sweepAgain } from "../../src/receive/inbound/again.ts";
 import { inbound } from "../../src/schema/archive.ts";
 import { idAt, NOON } from "../archive/databases.ts";
 import { openSettings, type Settings } from "./settings.ts";
@@ -11,8 +12,13 @@ let settings: Settings;
 const told: (MailEvent & { serverId: number })[] = [];
 let isLogAway = false;
 const objects = new Map<string, Uint8Array>();
+let again: AgainNeeds;
 beforeAll(async () => {
-  settings = await openSettings(inboundEndpoints, ({ db }) => ({
+  const families = (needs: InboundNeeds) => {
+    again = needs;
+    return inboundEndpoints(needs);
+  };
+  settings = await openSettings(families, ({ db }) => ({
     archive: () => db.archive,
     object: async (key: string) => objects.get(key),
     segment: async (key: string, offset: number, length: number) =>
@@ -30,6 +36,7 @@ beforeEach(() =>
 beforeEach(() => settings.db.archive.prepare("DELETE FROM inbound").run());
 afterAll(() => settings.dispose());
 
+const sweep = () => sweepAgain(settings.db.archive, again);
 const call = (method: string, path = "", as = settings.ours) =>
   settings.call(method, `/messages/inbound${path}`, undefined, as);
 const address = (email: string, name = "", mailboxHash = "") => ({ email, name, mailboxHash });
@@ -210,16 +217,54 @@ describe.each([
     expect((await call("GET", `/${id}/details`)).json.Status).toBe("Processed");
   });
 
-  it("leaves it where it stood when nobody could be told, so that it can be asked for again", async () => {
+  it("is told by cron when nobody could be told, or the one who was to tell has died, and then no more", async () => {
     const id = await take({ status: from });
+    const other = await take({ status: from, serverId: settings.theirs.serverId });
+    const askedAt = settings.clock.now;
     isLogAway = true;
     try {
-      expect((await call("PUT", `/${id}/${word}`)).status).toBeGreaterThanOrEqual(500);
+      expect((await call("PUT", `/${id}/${word}`)).status).toBe(200);
+      expect((await call("PUT", `/${other}/${word}`, settings.theirs)).status).toBe(200);
     } finally {
       isLogAway = false;
     }
-    expect((await call("GET", `/${id}/details`)).json.Status.toLowerCase()).toBe(from);
-    expect((await call("PUT", `/${id}/${word}`)).status).toBe(200);
+    told.length = 0;
+    await sweep();
+    expect(told).toEqual([]);
+    settings.clock.now += 60_001;
+    await sweep();
+    await sweep();
+    const event = { type: "Inbound", serverId: settings.ours.serverId, messageId: id, at: askedAt };
+    expect(told).toHaveLength(2);
+    expect(told).toContainEqual(expect.objectContaining(event));
+    expect(told).toContainEqual(expect.objectContaining({ messageId: other }));
+  });
+
+  it("has the same id when it is told again, and another when it is asked for again", async () => {
+    const id = await take({ status: from });
+    told.length = 0;
+    const archive = settings.db.archive;
+    await call("PUT", `/${id}/${word}`);
+    // It was told, and whoever told it died before that was remembered.
+    await archive.prepare("UPDATE inbound SET untold_since = ?").bind(settings.clock.now).run();
+    settings.clock.now += 60_001;
+    await sweep();
+    await archive.prepare("UPDATE inbound SET status = ?").bind(from).run();
+    await call("PUT", `/${id}/${word}`);
+    expect(told[1]?.id).toBe(told[0]?.id);
+    expect(told[2]?.id).not.toBe(told[0]?.id);
+    expect(told).toHaveLength(3);
+  });
+
+  it("is found by an index", async () => {
+    const { results } = await settings.db.archive
+      .prepare(
+        "EXPLAIN QUERY PLAN SELECT id FROM inbound WHERE untold_since < ? ORDER BY untold_since LIMIT 9",
+      )
+      .bind(NOON)
+      .all();
+    expect(JSON.stringify(results)).toMatch(/USING (?:COVERING )?INDEX inbound_untold/);
+    expect(JSON.stringify(results)).not.toContain("TEMP B-TREE");
   });
 
   it("leaves others as they are", async () => {
