@@ -209,7 +209,7 @@ export function outboxNeeds(env: Env): OutboxNeeds {
       await Promise.all(others.map((name) => outboxOf(env, name).changeSuppressions(changes)));
     },
     policy: (serverId) => loadPolicy(env.DIRECTORY, serverId),
-    suppressionChanges: (serverId, since, limit) => suppressionChanges(env.DIRECTORY, serverId, since, limit),
+    suppressionChanges: (serverId, after, limit) => suppressionChanges(env.DIRECTORY, serverId, after, limit),
     async registerShard(shard) {
       await env.DIRECTORY.prepare("INSERT INTO shards VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
         .bind(shard, parseShardName(shard).serverId, Date.now())
@@ -284,7 +284,7 @@ export function logNeeds(env: Env): LogNeeds {
     log,
     hooks: (serverId) => hooksOf(env.DIRECTORY, serverId),
     wakeHook: (name, types) => hookOf(env, name).wake(types),
-    suppressionChanges: (serverId, since, limit) => toldSuppressions(env.DIRECTORY, serverId, since, limit),
+    suppressionChanges: (serverId, after, limit) => toldSuppressions(env.DIRECTORY, serverId, after, limit),
   };
 }
 

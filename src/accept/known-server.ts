@@ -4,6 +4,7 @@
  */
 import type { ServerPolicy } from "../accounts/policy.ts";
 import { parseShardName } from "../mail/message-id.ts";
+import { followChanges } from "../suppress/follow.ts";
 import type { OutboxNeeds } from "./needs.ts";
 import type { Known, Store } from "./store.ts";
 
@@ -11,9 +12,6 @@ import type { Known, Store } from "./store.ts";
 const FRESH_MS = 30_000;
 /** The directory is asked for so long; then what is known must do. */
 const PATIENCE_MS = 2_000;
-/** Clocks of the Workers that write suppressions differ: changes are read again this far back. */
-const OVERLAP_MS = 60_000;
-const CHANGES_PER_PAGE = 10_000;
 
 export class KnownServer {
   readonly #store: Store;
@@ -92,14 +90,12 @@ export class KnownServer {
 
   /** Reads what changed, page by page; returns the time of the last change. */
   async #followSuppressions(since: number): Promise<number> {
-    let from = Math.max(0, since - OVERLAP_MS);
-    for (;;) {
-      const changes = await this.#needs.suppressionChanges(this.serverId, from, CHANGES_PER_PAGE);
+    const { suppressionChanges } = this.#needs;
+    let until = since;
+    for await (const changes of followChanges(since, suppressionChanges.bind(undefined, this.serverId))) {
       this.#store.changeSuppressions(changes);
-      const latest = changes.at(-1)?.changedAt ?? from;
-      // A page that ends where it began is one moment's changes: the next page begins after it.
-      if (changes.length < CHANGES_PER_PAGE) return Math.max(since, latest);
-      from = latest > from ? latest : from + 1;
+      until = Math.max(until, changes.at(-1)?.changedAt ?? 0);
     }
+    return until;
   }
 }

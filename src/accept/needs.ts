@@ -5,6 +5,7 @@ import type { MailEvent } from "../mail/event.ts";
 import type { DeliveryJob } from "../mail/job.ts";
 import type { MessageRecord } from "../mail/record.ts";
 import type { SentMessage } from "../mail/return-path.ts";
+import type { SuppressionPlace } from "../suppress/follow.ts";
 import type { PackedMessage } from "./pack.ts";
 
 export interface SuppressionChange {
@@ -31,7 +32,7 @@ export interface OutboxNeeds {
   policy(serverId: number): Promise<ServerPolicy | undefined>;
   suppressionChanges(
     serverId: number,
-    since: number,
+    after: SuppressionPlace,
     limit: number,
   ): Promise<(SuppressionChange & { changedAt: number })[]>;
   registerShard(shard: string): Promise<void>;

@@ -8,6 +8,7 @@ import type { HookRef } from "../accounts/hooks.ts";
 import type { ToErase } from "../mail/erasure.ts";
 import type { EventType, LoggedEvent, MailEvent } from "../mail/event.ts";
 import { eventId } from "../mail/event-id.ts";
+import { followChanges, type SuppressionPlace } from "../suppress/follow.ts";
 import type { ToldSuppression } from "../suppress/list.ts";
 import { type Forgetting, forgetting } from "./forget.ts";
 import { LogStore, type ReadReply, type ReadRequest } from "./log-store.ts";
@@ -18,15 +19,12 @@ export interface LogNeeds {
   hooks(serverId: number): Promise<HookRef[]>;
   /** Tells a hook that there is something to read, of these types. */
   wakeHook(name: string, types: EventType[]): Promise<void>;
-  suppressionChanges(serverId: number, since: number, limit: number): Promise<ToldSuppression[]>;
+  suppressionChanges(serverId: number, after: SuppressionPlace, limit: number): Promise<ToldSuppression[]>;
 }
 
 /** As long as messages and bounces are kept. */
 const KEPT_MS = 45 * 86_400_000;
 const HOOKS_KNOWN_MS = 30_000;
-/** Clocks of the Workers that write suppressions differ, and what is written last may be seen first: read again this far back. */
-const OVERLAP_MS = 60_000;
-const CHANGES_PER_PAGE = 10_000;
 /** A step of removing takes so many packs, of half a megabyte at most. */
 const PACKS_PER_STEP = 50;
 const STEPS_PER_SWEEP = 20;
@@ -155,15 +153,11 @@ export class EventsObject extends DurableObject {
 
   async #readSuppressions(): Promise<void> {
     const until = this.#store.mark("suppressions");
-    let from = Math.max(0, until - OVERLAP_MS);
-    for (;;) {
-      const changes = await this.#needs.suppressionChanges(this.#serverId, from, CHANGES_PER_PAGE);
-      if (changes.length > 0)
-        await this.append(await Promise.all(changes.map((c) => toEvent(this.#serverId, c))));
-      const latest = changes.at(-1)?.changedAt ?? from;
+    const { suppressionChanges } = this.#needs;
+    for await (const changes of followChanges(until, suppressionChanges.bind(undefined, this.#serverId))) {
+      await this.append(await Promise.all(changes.map((c) => toEvent(this.#serverId, c))));
+      const latest = changes.at(-1)?.changedAt ?? 0;
       if (latest > until) this.#store.setMark("suppressions", latest);
-      if (changes.length < CHANGES_PER_PAGE) return;
-      from = latest > from ? latest : from + 1;
     }
   }
 

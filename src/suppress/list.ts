@@ -3,9 +3,10 @@
  * Outboxes which page by `changedAt` learn of removals, and so that an old bounce that is told again cannot bring back what
  * a person has since removed.
  */
-import { and, asc, eq, gte, isNull } from "drizzle-orm";
+import { and, asc, eq, isNull, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import { type SuppressionCause, suppressions } from "../schema/directory.ts";
+import type { SuppressionPlace } from "./follow.ts";
 
 type Row = typeof suppressions.$inferSelect;
 
@@ -130,18 +131,18 @@ export interface SuppressionEntry extends Pick<Row, "stream" | "email" | "reason
 /** With the message that brought it about, which only those want to know who tell people. */
 export type ToldSuppression = SuppressionEntry & Pick<NewSuppression, "cause">;
 
-/** What changed at `since` or later, oldest first: the feed that Outboxes follow. `limit` bounds one reading. */
+/** What changed, behind a place of the feed that Outboxes follow (follow.ts), oldest first. `limit` bounds one reading. */
 export async function suppressionChanges(
   directory: D1Database,
   serverId: number,
-  since: number,
+  after: SuppressionPlace,
   limit: number,
 ): Promise<SuppressionEntry[]> {
   const rows = await drizzle(directory)
     .select(ENTRY)
     .from(suppressions)
-    .where(changedSince(serverId, since))
-    .orderBy(asc(suppressions.changedAt))
+    .where(changedAfter(serverId, after))
+    .orderBy(...IN_ORDER)
     .limit(limit);
   return rows.map(({ removedAt, ...row }) => ({ ...row, removed: removedAt !== null }));
 }
@@ -150,14 +151,14 @@ export async function suppressionChanges(
 export async function toldSuppressions(
   directory: D1Database,
   serverId: number,
-  since: number,
+  after: SuppressionPlace,
   limit: number,
 ): Promise<ToldSuppression[]> {
   const rows = await drizzle(directory)
     .select({ ...ENTRY, cause: suppressions.cause })
     .from(suppressions)
-    .where(changedSince(serverId, since))
-    .orderBy(asc(suppressions.changedAt))
+    .where(changedAfter(serverId, after))
+    .orderBy(...IN_ORDER)
     .limit(limit);
   return rows.map(({ removedAt, cause, ...row }) => {
     return { ...row, removed: removedAt !== null, ...(cause && { cause }) };
@@ -173,6 +174,10 @@ const ENTRY = {
   changedAt: suppressions.changedAt,
 };
 
-function changedSince(serverId: number, since: number) {
-  return and(eq(suppressions.serverId, serverId), gte(suppressions.changedAt, since));
+/** As the index has them, which ends in the table's key: no page is sorted. */
+const IN_ORDER = [asc(suppressions.changedAt), asc(suppressions.stream), asc(suppressions.email)];
+
+function changedAfter(serverId: number, { changedAt, stream, email }: SuppressionPlace) {
+  const place = sql`(${suppressions.changedAt}, ${suppressions.stream}, ${suppressions.email})`;
+  return and(eq(suppressions.serverId, serverId), sql`${place} > (${changedAt}, ${stream}, ${email})`);
 }

@@ -24,7 +24,8 @@ export class Events extends EventsObject {
       log: () => undefined,
       hooks: (serverId) => ask<HookRef[]>(env, "hooks", serverId),
       wakeHook: (name) => ask(env, "wake", name),
-      suppressionChanges: (serverId, since) => ask<SuppressionEntry[]>(env, "changes", serverId, since),
+      suppressionChanges: (serverId, after, limit) =>
+        ask<SuppressionEntry[]>(env, "changes", serverId, after, limit),
     });
   }
 

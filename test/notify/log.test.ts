@@ -8,6 +8,7 @@ import type { HookRef } from "../../src/accounts/hooks.ts";
 import { freePort } from "../../src/local/ports.ts";
 import { bundle } from "../../src/local/workerd.ts";
 import type { LoggedEvent, MailEvent } from "../../src/mail/event.ts";
+import type { SuppressionPlace } from "../../src/suppress/follow.ts";
 import type { SuppressionEntry } from "../../src/suppress/list.ts";
 
 let folder: string;
@@ -17,6 +18,13 @@ let hooks: HookRef[];
 let woken: string[];
 let script: Promise<string> | undefined;
 let port: number;
+
+/** As the directory tells them. */
+function changesAfter(after: SuppressionPlace): SuppressionEntry[] {
+  const isBehind = (a: SuppressionPlace, b: SuppressionPlace) =>
+    a.changedAt - b.changedAt || Number(a.email > b.email) - Number(a.email < b.email);
+  return changes.filter((change) => isBehind(change, after) > 0).sort(isBehind);
+}
 
 async function start(): Promise<void> {
   script ??= bundle("test/notify/log-worker.ts");
@@ -32,10 +40,10 @@ async function start(): Promise<void> {
     serviceBindings: {
       WORLD: async (request: Request) => {
         const method = new URL(request.url).pathname.slice(1);
-        const [first, since] = (await request.json()) as [string, number];
+        const [first, after, limit] = (await request.json()) as [string, SuppressionPlace, number];
         if (method === "wake") woken.push(first);
         if (method === "hooks") return Response.json(hooks);
-        if (method === "changes") return Response.json(changes.filter((c) => c.changedAt >= since));
+        if (method === "changes") return Response.json(changesAfter(after).slice(0, limit));
         return Response.json(null);
       },
     },
@@ -225,9 +233,27 @@ describe("the event log", () => {
     );
     expect(shown).toEqual([
       ["x@y.example", true, "HardBounce", "Recipient"],
-      ["x@y.example", false, "", "Customer"],
       ["z@y.example", true, "HardBounce", "Recipient"],
+      ["x@y.example", false, "", "Customer"],
     ]);
+  });
+
+  it("tells all that changed in one moment, however many", async () => {
+    const entry = { stream: "outbound", reason: "ManualSuppression", origin: "Customer" } as const;
+    const count = 10_050;
+    const changedAt = Date.now();
+    changes = Array.from({ length: count }, (_, i) => {
+      return { ...entry, email: `${String(i).padStart(6, "0")}@y.example`, changedAt, removed: false };
+    });
+    await call("followSuppressions");
+    const told = new Set<string>();
+    for (let after = 0; ; ) {
+      const { events, next, more } = await call<Read>("read", { after, limit: 1_000 });
+      for (const { email } of events) told.add(email);
+      if (!more) break;
+      after = next;
+    }
+    expect(told.size).toBe(count);
   });
 
   it("wakes the hooks that an event is for, and all of them at cron's sweep", async () => {

@@ -35,6 +35,8 @@ const row = (kind: Kind, of: Partial<NewSuppression> = {}): NewSuppression => ({
   ...KINDS[kind],
   ...of,
 });
+/** The place in the feed before all of a moment. */
+const from = (changedAt: number) => ({ changedAt, stream: "", email: "" });
 const stored = async () =>
   (
     await db.directory
@@ -158,7 +160,8 @@ describe("the feed of changes", () => {
   it("says to who tells people which message brought one about, and goes by the cause that holds", async () => {
     const cause = { messageId: "m1", tag: "t", metadata: { order: "7" } };
     const other = { messageId: "m2", tag: "", metadata: {} };
-    const causes = async () => (await toldSuppressions(db.directory, 1, 0, 10)).map((entry) => entry.cause);
+    const causes = async () =>
+      (await toldSuppressions(db.directory, 1, from(0), 10)).map((entry) => entry.cause);
     await suppress(db.directory, [row("bounce", { cause })], NOON);
     await suppress(db.directory, [row("bounce", { cause: other })], NOON + 1);
     expect(await causes()).toEqual([cause]);
@@ -166,7 +169,7 @@ describe("the feed of changes", () => {
     expect(await causes()).toEqual([other]);
     await suppress(db.directory, [row("customer", { email: "b@x.example" })], NOON + 3);
     expect(await causes()).toEqual([other, undefined]);
-    expect(await suppressionChanges(db.directory, 1, NOON, 1)).not.toMatchObject([{ cause: other }]);
+    expect(await suppressionChanges(db.directory, 1, from(NOON), 1)).not.toMatchObject([{ cause: other }]);
   });
 
   it("gives one server's changes in order of time, removals too, from a time on and up to a limit", async () => {
@@ -177,11 +180,45 @@ describe("the feed of changes", () => {
     const why = { reason: "HardBounce", origin: "Recipient" };
     const a = { ...why, stream: "outbound", email: EMAIL, removed: false, changedAt: NOON + 1 };
     const b = { ...why, stream: "outbound", email: "b@x.example", removed: true, changedAt: NOON + 4 };
-    expect(await suppressionChanges(db.directory, 1, 0, 10)).toEqual([a, b]);
-    expect(await suppressionChanges(db.directory, 1, NOON + 2, 10)).toEqual([b]);
-    expect(await suppressionChanges(db.directory, 1, NOON + 4, 10)).toEqual([b]);
-    expect(await suppressionChanges(db.directory, 1, NOON + 5, 10)).toEqual([]);
-    expect(await suppressionChanges(db.directory, 1, 0, 1)).toEqual([a]);
-    expect(await suppressionChanges(db.directory, 3, 0, 10)).toEqual([]);
+    expect(await suppressionChanges(db.directory, 1, from(0), 10)).toEqual([a, b]);
+    expect(await suppressionChanges(db.directory, 1, from(NOON + 2), 10)).toEqual([b]);
+    expect(await suppressionChanges(db.directory, 1, from(NOON + 4), 10)).toEqual([b]);
+    expect(await suppressionChanges(db.directory, 1, from(NOON + 5), 10)).toEqual([]);
+    expect(await suppressionChanges(db.directory, 1, from(0), 1)).toEqual([a]);
+    expect(await suppressionChanges(db.directory, 3, from(0), 10)).toEqual([]);
+  });
+
+  it("goes on within a moment, behind the last that was read", async () => {
+    const many = ["c", "a", "b", "d"].map((name) => row("customer", { email: `${name}@x.example` }));
+    await suppress(db.directory, [...many, row("customer", { stream: "news" })], NOON);
+    const read: string[] = [];
+    let after = from(NOON);
+    for (;;) {
+      const page = await suppressionChanges(db.directory, 1, after, 2);
+      read.push(...page.map(({ stream, email }) => `${stream} ${email}`));
+      const last = page.at(-1);
+      if (!last) break;
+      after = last;
+    }
+    const outbound = ["a", "b", "c", "d"].map((name) => `outbound ${name}@x.example`);
+    expect(read).toEqual(["news a@x.example", ...outbound]);
+  });
+
+  it("is read by the index, in its order", async () => {
+    const statements: string[] = [];
+    const watched = {
+      prepare(sql: string) {
+        statements.push(sql);
+        return db.directory.prepare(sql);
+      },
+    } as D1Database;
+    await suppressionChanges(watched, 1, from(NOON), 10);
+    const plan = await db.directory
+      .prepare(`EXPLAIN QUERY PLAN ${statements[0]}`)
+      .bind(1, NOON, "outbound", "a@x.example", 10)
+      .all<{ detail: string }>();
+    const steps = plan.results.map(({ detail }) => detail);
+    expect(steps).toEqual([expect.stringContaining("USING INDEX suppressions_changed")]);
+    expect(steps[0]).toMatch(/\(server_id=\? AND \(changed_at,stream,email\)>\(\?,\?,\?\)\)/);
   });
 });

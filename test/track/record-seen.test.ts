@@ -149,7 +149,9 @@ describe("what links brought", () => {
     await writeRecords(db.archive, [sent], []);
     const wish = { kind: "unsubscribe", messageId: sent.id, index: 0, at: NOON } as const;
     for (let i = 0; i < 2; i++) await recordSeen(needs, 1, [wish]);
-    expect(await suppressionChanges(db.directory, 1, 0, 10)).toMatchObject([
+    expect(
+      await suppressionChanges(db.directory, 1, { changedAt: 0, stream: "", email: "" }, 10),
+    ).toMatchObject([
       {
         stream: "news",
         email: "a@x.example",
