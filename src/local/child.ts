@@ -1,7 +1,10 @@
 /** A process of the local system that is brought back whenever it ends, as a supervisor in production would. */
 import { type ChildProcess, fork } from "node:child_process";
 import { appendFileSync, closeSync, openSync, readFileSync, statSync } from "node:fs";
+import { resolve } from "node:path";
 
+/** Node keeps what it compiled there, which halves the time until a killed process is back. */
+const COMPILED = resolve(import.meta.dirname, "../../node_modules/.cache/edgepost/compiled");
 const RESTART_MS = 100;
 /** A process that ends at once would otherwise be started ten times a second for ever. */
 const MAX_RESTART_MS = 1_000;
@@ -39,7 +42,7 @@ export class Child {
       const log = openSync(logFile, "a", 0o600);
       const before = statSync(logFile).size;
       const child = fork(script, {
-        env: { ...process.env, ...env },
+        env: { NODE_COMPILE_CACHE: COMPILED, ...process.env, ...env },
         stdio: ["ignore", "ignore", log, "ipc"],
         execArgv: nodeOptions,
       });

@@ -7,10 +7,9 @@ import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node
 import { join, resolve } from "node:path";
 import { Child } from "./child.ts";
 import { greeting } from "./greeting.ts";
-import { migrate } from "./migrate.ts";
 import { choosePorts, freePort, homeFolder } from "./ports.ts";
 import { type Secrets, secretsOf } from "./secrets.ts";
-import { type Seeded, seed } from "./seed.ts";
+import type { Seeded } from "./seed.ts";
 import { LocalWorker } from "./workerd.ts";
 import { certificateFor } from "./world/certificates.ts";
 
@@ -142,10 +141,7 @@ async function main(): Promise<void> {
   process.on("SIGTERM", stop);
 
   await Promise.all([world.start(), gateway.start(), worker.start()]);
-  const directory = await worker.miniflare.getD1Database("DIRECTORY");
-  for (const { binding, migrations_dir } of worker.config.d1_databases)
-    await migrate(await worker.miniflare.getD1Database(binding), join(ROOT, migrations_dir));
-  seeded = await seed(directory, secrets, DOMAIN);
+  seeded = await worker.setUp(secrets, DOMAIN);
   for (const { name, type, value } of seeded.dns)
     await fetch(`${worldUrl}/dns/${name}/${type}`, { method: "PUT", body: value });
 

@@ -4,15 +4,21 @@
  */
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { builtinModules } from "node:module";
 import { join, resolve } from "node:path";
-import { build, type Plugin } from "esbuild";
 import { Miniflare, type MiniflareOptions } from "miniflare";
 import { parse } from "smol-toml";
 import * as z from "zod";
+import type { Migration } from "./apply-migrations.ts";
+import { bundle } from "./bundle.ts";
+import { readMigrations } from "./migrate.ts";
+import type { Secrets } from "./secrets.ts";
+import type { Seeded } from "./seed.ts";
+import type { SetUp } from "./set-up.ts";
 import "./whole-waits.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
+
+const SET_UP = "set-up";
 
 const Queue = z.object({ binding: z.string(), queue: z.string() });
 const Consumer = z.object({
@@ -43,39 +49,6 @@ export function readConfig(file = join(ROOT, "wrangler.toml")): WorkerConfig {
   return Config.parse(parse(readFileSync(file, "utf8")));
 }
 
-/** Packages `require` Node's modules, by either name; workerd has them, for `import` alone. Wrangler's bundles do the same. */
-const nodeModules: Plugin = {
-  name: "node-modules",
-  setup({ onResolve, onLoad }) {
-    const names = new Set(builtinModules);
-    onResolve({ filter: /^(?:node:)?[a-z][a-z_/]*\d?$/ }, ({ path, kind }) => {
-      const name = path.replace(/^node:/, "");
-      if (!names.has(name) && !path.startsWith("node:")) return undefined;
-      if (kind === "require-call") return { path: name, namespace: "node-modules" };
-      return { path: `node:${name}`, external: true };
-    });
-    onLoad({ filter: /.*/, namespace: "node-modules" }, ({ path }) => ({
-      contents: `import all from "node:${path}"; module.exports = all;`,
-    }));
-  },
-};
-
-export async function bundle(entry: string): Promise<string> {
-  const result = await build({
-    entryPoints: [resolve(ROOT, entry)],
-    bundle: true,
-    write: false,
-    format: "esm",
-    target: "es2024",
-    conditions: ["workerd", "worker", "browser"],
-    external: ["cloudflare:*"],
-    plugins: [nodeModules],
-    // No source map: it doubles the time until a killed workerd is back.
-    logLevel: "silent",
-  });
-  return result.outputFiles[0]?.text ?? "";
-}
-
 export interface LocalWorkerOptions {
   home: string;
   port: number;
@@ -91,6 +64,7 @@ export class LocalWorker {
   readonly #options: LocalWorkerOptions;
   readonly #config = readConfig();
   #script = "";
+  #setUpScript = "";
   #miniflare: Miniflare | undefined;
   #pid = 0;
 
@@ -108,10 +82,23 @@ export class LocalWorker {
 
   async start(): Promise<Miniflare> {
     this.#script ||= await bundle(this.#options.entry ?? this.#config.main);
+    this.#setUpScript ||= await bundle("src/local/set-up.ts");
     this.#miniflare = new Miniflare(this.#miniflareOptions());
     await this.#miniflare.ready;
     this.#pid = workerdBelow(process.pid);
     return this.#miniflare;
+  }
+
+  /** Migrates the databases and makes the demo account, as far as that is not done. */
+  async setUp(secrets: Secrets, domain: string): Promise<Seeded> {
+    const migrations: Record<string, Migration[]> = {};
+    for (const { binding, migrations_dir } of this.#config.d1_databases)
+      migrations[binding] = readMigrations(join(ROOT, migrations_dir));
+    const worker = await this.miniflare.getWorker(SET_UP);
+    const asked: SetUp = { migrations, secrets, domain };
+    const answer = await worker.fetch("http://set-up", { method: "POST", body: JSON.stringify(asked) });
+    if (!answer.ok) throw new Error(`the local databases were not set up: ${await answer.text()}`);
+    return (await answer.json()) as Seeded;
   }
 
   /** Whether workerd is there; it is gone when somebody killed it. */
@@ -184,6 +171,13 @@ export class LocalWorker {
           modules: [{ type: "ESModule", path: "worker.js", contents: this.#script }],
           unsafeDirectSockets: [{ host: "127.0.0.1", port }],
           ...worker,
+        },
+        {
+          name: SET_UP,
+          compatibilityDate: c.compatibility_date,
+          compatibilityFlags: c.compatibility_flags,
+          d1Databases: c.d1_databases.map((d) => d.binding),
+          modules: [{ type: "ESModule", path: "set-up.js", contents: this.#setUpScript }],
         },
       ],
     } as MiniflareOptions;

@@ -7,7 +7,7 @@ import { Miniflare } from "miniflare";
 import type { BulkStatus, CommitReply } from "../../src/accept/bulk.ts";
 import type { BulkMessage, BulkShared, Draft } from "../../src/accept/bulk-message.ts";
 import type { ServerPolicy } from "../../src/accounts/policy.ts";
-import { bundle } from "../../src/local/workerd.ts";
+import { bundle } from "../../src/local/bundle.ts";
 import type { Shard } from "../../src/mail/message-id.ts";
 import { POLICY } from "../api/sending.ts";
 

@@ -16,7 +16,7 @@ import { acceptAny, type ScheduleGateNeeds } from "../../src/accept/schedule-gat
 import { scheduledPlace } from "../../src/accept/schedule-release.ts";
 import type { Planned } from "../../src/accept/schedule-store.ts";
 import type { ServerPolicy } from "../../src/accounts/policy.ts";
-import { bundle } from "../../src/local/workerd.ts";
+import { bundle } from "../../src/local/bundle.ts";
 import type { Submission } from "../../src/mail/message.ts";
 import { formatMessageId, type Shard } from "../../src/mail/message-id.ts";
 import { POLICY } from "../api/sending.ts";

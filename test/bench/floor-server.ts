@@ -1,7 +1,8 @@
 /** Serves floor-worker.ts as `npm start` serves the product: Miniflare, state on disk, a direct socket. A child of the bench. */
 import { Miniflare } from "miniflare";
+import { bundle } from "../../src/local/bundle.ts";
 import { freePort } from "../../src/local/ports.ts";
-import { bundle, readConfig } from "../../src/local/workerd.ts";
+import { readConfig } from "../../src/local/workerd.ts";
 
 const port = await freePort();
 const { compatibility_date, compatibility_flags } = readConfig();

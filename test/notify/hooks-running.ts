@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { Miniflare } from "miniflare";
 import type { HookSettings, HookTrigger } from "../../src/accounts/hook-settings.ts";
 import type { HookRef } from "../../src/accounts/hooks.ts";
+import { bundle } from "../../src/local/bundle.ts";
 import { freePort } from "../../src/local/ports.ts";
-import { bundle } from "../../src/local/workerd.ts";
 import type { EventType, MailEvent } from "../../src/mail/event.ts";
 import { type HookServer, openHookServer } from "./hook-server.ts";
 

@@ -2,8 +2,8 @@
 import { resolve } from "node:path";
 import { Miniflare } from "miniflare";
 import { createAccount, createServer } from "../../../src/accounts/create.ts";
+import { bundle } from "../../../src/local/bundle.ts";
 import { migrate } from "../../../src/local/migrate.ts";
-import { bundle } from "../../../src/local/workerd.ts";
 import type { Received } from "../../../src/receive/receive.ts";
 import { NOON } from "../../archive/databases.ts";
 import type { Order, Taken } from "./worker.ts";
