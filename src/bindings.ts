@@ -62,7 +62,7 @@ import {
   formatComplaintAddress,
   formatProbeAddress,
   formatReturnPath,
-  type SentMessage,
+  type Signed,
 } from "./mail/return-path.ts";
 import { regionOf } from "./mail/shards.ts";
 import { fillRecipient, RECIPIENT_BLANK } from "./mail/tracking-link.ts";
@@ -175,10 +175,10 @@ async function copyFor(
   return fillBlanks(bytes, RECIPIENT_BLANK, await fillRecipient(await trackingKeyOf(env), id, place));
 }
 
-/** In the header of each message: where a complaint goes that is to be tied to it. */
-async function ownFields(env: Env, { serverId, messageId }: SentMessage): Promise<string> {
+/** In the header of each message: where a complaint goes that is to be tied to it, and to its only reader. */
+async function ownFields(env: Env, of: Signed): Promise<string> {
   const domain = ownReturnPath(env.MAIL_DOMAIN);
-  const address = await formatComplaintAddress(await pathKeyOf(env), { serverId, messageId }, domain);
+  const address = await formatComplaintAddress(await pathKeyOf(env), of, domain);
   return `X-Complaints-To: ${address}\r\n`;
 }
 

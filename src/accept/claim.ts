@@ -53,7 +53,12 @@ export async function claimGroups(
     granted.map(async ({ ref, found, attempt, recipients, message }): Promise<Claim> => {
       const { stream, acceptedAt, fromDomain, bounceType, returnPathDomain, isDsn, summary } = found.message;
       const of = { serverId: policy.serverId, messageId: ref.messageId };
-      const reversePath = isDsn ? "" : await needs.returnPath(of, returnPathDomain);
+      const places = recipients.map((email) => summary.recipients.indexOf(email));
+      const pathFor = (place?: number) =>
+        isDsn ? "" : needs.returnPath({ ...of, ...(place !== undefined && { place }) }, returnPathDomain);
+      // Of a message to several, who alone gets this copy is to have an address that is good for nobody else.
+      const isOfOne = summary.recipients.length > 1 && recipients.length === 1;
+      const reversePath = await pathFor(isOfOne ? places[0] : undefined);
       const own = found.message.transports ?? policy.transports;
       const transports = policy.sandbox ? (["sandbox"] as const) : own;
       return {
@@ -62,7 +67,7 @@ export async function claimGroups(
         stream,
         attempt,
         recipients,
-        ...(summary.personal && { places: recipients.map((email) => summary.recipients.indexOf(email)) }),
+        ...(summary.personal && { places, reversePaths: await Promise.all(places.map(pathFor)) }),
         reversePath,
         acceptedAt,
         fromDomain,

@@ -4,7 +4,7 @@ import type { Accepted } from "../mail/accepted.ts";
 import type { MailEvent } from "../mail/event.ts";
 import type { DeliveryJob } from "../mail/job.ts";
 import type { MessageRecord } from "../mail/record.ts";
-import type { SentMessage } from "../mail/return-path.ts";
+import type { Signed } from "../mail/return-path.ts";
 import type { SuppressionPlace } from "../suppress/follow.ts";
 import type { PackedMessage } from "./pack.ts";
 
@@ -38,7 +38,7 @@ export interface OutboxNeeds {
   registerShard(shard: string): Promise<void>;
   /** The fields that stand before a message: DKIM-Signature, when its domain has a key, and our own. Deterministic. */
   sign(policy: ServerPolicy, message: PackedMessage, bytes: Uint8Array): Promise<string>;
-  returnPath(of: SentMessage, domain: string): Promise<string>;
+  returnPath(of: Signed, domain: string): Promise<string>;
   /** Of a personal message: the copy of the recipient at that place. */
   copyFor(message: { id: string; bytes: Uint8Array }, place: number): Promise<Uint8Array>;
   randomBytes(count: number): Uint8Array;

@@ -18,7 +18,7 @@ export interface AttemptNeeds {
   /** The DKIM keys for a From domain; none when it has none. */
   keys(serverId: number, fromDomain: string): Promise<SigningKey[]>;
   /** Fields that every message of ours begins with, each ended: the same for every attempt. */
-  ownFields(of: { serverId: number; messageId: string }): Promise<string>;
+  ownFields(of: { serverId: number; messageId: string; place?: number }): Promise<string>;
   /** The copy of the recipient at that place. */
   copyFor(message: { id: string; bytes: Uint8Array }, place: number): Promise<Uint8Array>;
   /** Part of a stored object; undefined when there is none. */
@@ -112,7 +112,8 @@ interface Unsigned {
 async function unsignedOf(claim: Claim, needs: AttemptNeeds): Promise<Unsigned> {
   const bytes = await bytesOf(claim, needs);
   if (claim.message.signed) return { bytes, keys: [], fields: "" };
-  const fields = await needs.ownFields(claim);
+  const { serverId, messageId } = claim;
+  const fields = await needs.ownFields({ serverId, messageId });
   return { bytes, keys: await needs.keys(claim.serverId, claim.fromDomain), fields };
 }
 
@@ -126,9 +127,11 @@ async function signed(
   return { message: join([new TextEncoder().encode(signature), bytes]), signature };
 }
 
-function copyMaker({ bytes, keys, fields }: Unsigned, claim: Claim, needs: AttemptNeeds) {
+function copyMaker({ bytes, keys, fields: ofAll }: Unsigned, claim: Claim, needs: AttemptNeeds) {
+  const { serverId, messageId } = claim;
   return async (place: number): Promise<Uint8Array> => {
-    const own = await needs.copyFor({ id: claim.messageId, bytes }, place);
+    const own = await needs.copyFor({ id: messageId, bytes }, place);
+    const fields = ofAll && (await needs.ownFields({ serverId, messageId, place }));
     return (await signed({ bytes: own, keys, fields }, claim)).message;
   };
 }

@@ -17,7 +17,7 @@ export interface Sent {
 interface Copies {
   /** The whole, without a message. */
   parcel: Parcel;
-  claim: Pick<Claim, "recipients" | "places" | "message">;
+  claim: Pick<Claim, "recipients" | "places" | "reversePaths" | "message">;
   /** The bytes for the recipient at that place, signed. */
   copyOf(place: number): Promise<Uint8Array>;
   send(parcel: Parcel): Promise<Sent | "unknown" | undefined>;
@@ -31,7 +31,7 @@ export async function sendCopies(
   { parcel, claim, copyOf, send }: Copies,
   needs: { now(): number; log(event: string, fields: Record<string, unknown>): void },
 ): Promise<Sent | "unknown" | undefined> {
-  const { recipients, places = [] } = claim;
+  const { recipients, places = [], reversePaths = [] } = claim;
   const ended: (Sent | undefined)[] = [];
   let isUnknown = false;
   let refusal: Sent | undefined;
@@ -40,7 +40,9 @@ export async function sendCopies(
     while (next < recipients.length && !isUnknown) {
       const i = next++;
       const place = places[i] ?? 0;
-      const one = { ...parcel, key: `${parcel.key}/${place}`, recipients: recipients.slice(i, i + 1) };
+      const reversePath = reversePaths[i] ?? parcel.reversePath;
+      const of = { key: `${parcel.key}/${place}`, reversePath, recipients: recipients.slice(i, i + 1) };
+      const one = { ...parcel, ...of };
       if (refusal) {
         ended[i] = alikeTo(refusal, one);
         continue;

@@ -30,6 +30,8 @@ export interface Claim extends JobRef {
   /** Of a personal message: where each recipient stands in the message's list. Each gets a copy of their own, signed by itself. */
   places?: number[];
   reversePath: string;
+  /** Of the copies for `places`, in their order. */
+  reversePaths?: string[];
   acceptedAt: number;
   /** Header From's domain: the DKIM signing domain and selector are chosen from it. */
   fromDomain: string;

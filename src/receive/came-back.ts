@@ -67,7 +67,7 @@ export async function takeBack(
   const sentAt = parseMessageId(messageId)?.acceptedAt ?? 0;
   if (!message && received.receivedAt - sentAt < MESSAGES_KEPT_MS)
     return ignored("the message was removed", about);
-  const { facts, why = "" } = factsOf(report, message?.summary.recipients);
+  const { facts, why = "" } = factsOf(report, message && mayName(message.summary.recipients, signed.place));
   const before = await bouncesOfMessage(needs.archive(serverId), serverId, messageId);
   if (!message && before.length >= MAX_OF_UNKNOWN) return ignored("too many of an unknown message", about);
   const dump = dumpKey(serverId, received.receivedAt, name);
@@ -77,6 +77,11 @@ export async function takeBack(
   const fresh = facts.filter(isNews);
   if (fresh.length === 0) return ignored(facts.length > 0 ? "it is known" : why, about);
   await remember(needs, { sought, facts: fresh, original: report.original, mail, dump });
+}
+
+/** Who has an address that was signed for one recipient can say nothing of the others. */
+function mayName(recipients: string[], place: number | undefined): string[] {
+  return place === undefined ? recipients : [recipients[place] ?? ""];
 }
 
 async function read(raw: Uint8Array, { envelope }: Received, messageId: string): Promise<Report> {

@@ -73,6 +73,9 @@ async function fault(which: string): Promise<void> {
   await fetch(`${system.local.http}/test/faults?${which}=1`);
 }
 
+const namedPlace = (purpose: "b" | "c", place: number) =>
+  new RegExp(`${purpose}-[0-9a-f]{32}-[0-9a-z]{1,9}-${place}-[0-9a-f]{16}@`);
+
 describe("links of a message", () => {
   it("are followed: an open and a click are listed, counted and told, at a customer's own domain too", async () => {
     const links = await send("reader@links.example");
@@ -106,8 +109,11 @@ describe("links of a message", () => {
     const { json } = await system.api("POST", "/email", body);
     const id = String(json.MessageID);
     const path = (url = "") => url.slice(new URL(url).origin.length);
-    for (const to of recipients) {
-      const { raw } = await system.arrives(to);
+    for (const [place, to] of recipients.entries()) {
+      const { raw, envelope } = await system.arrives(to);
+      // What the reader could report to is good for them only.
+      expect(envelope.from).toMatch(namedPlace("b", place));
+      expect(raw).toMatch(new RegExp(`^X-Complaints-To: ${namedPlace("c", place).source}`, "m"));
       const { html = "", text = "" } = await PostalMime.parse(raw);
       const [, pixel] = /<img[^>]* src="([^"]+)"/.exec(html) ?? [];
       const [, link] = /<a href="([^"]+)"/.exec(html) ?? [];
@@ -128,6 +134,14 @@ describe("links of a message", () => {
           .map((event) => event.ClickLocation)
           .toSorted(),
       ).toEqual(["HTML", "Text"]);
+  });
+
+  it("are not needed for a return path of one's own: who gets a copy alone has one", async () => {
+    const to = ["a@one.alone.example", "b@two.alone.example"];
+    const body = { From: "sender@example.com", To: to.join(), Subject: "s", TextBody: "t" };
+    expect((await system.api("POST", "/email", body)).status).toBe(200);
+    for (const [place, email] of to.entries())
+      expect((await system.arrives(email)).envelope.from).toMatch(namedPlace("b", place));
   });
 
   it("cost a few rows alone, and hardly any together", async () => {

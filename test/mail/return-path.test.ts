@@ -68,6 +68,23 @@ describe("signed addresses", () => {
     expect(await parseProbeAddress(key, complaint.replace("c-", "p-"))).toBeUndefined();
   });
 
+  it("for one recipient name them too, and are good for no other, nor for all", async () => {
+    const key = await returnPathKey("secret");
+    for (const { format, parse, pattern } of WAYS.slice(0, 2)) {
+      for (const place of [0, 1, 35, 36, 49, 1_023]) {
+        const address = await format(key, { ...OF, serverId: 36 ** 9 - 1, place }, DOMAIN);
+        expect(local(address).length).toBeLessThanOrEqual(64);
+        expect(local(address)).toMatch(new RegExp(`^${pattern}$`));
+        expect(await parse(key, address)).toEqual({ ...OF, serverId: 36 ** 9 - 1, place });
+      }
+      const address = await format(key, { ...OF, place: 1 }, DOMAIN);
+      for (const other of ["-7-0-", "-7-2-", "-7-01-", "-7-", "-71-", "-"])
+        expect(await parse(key, address.replace("-7-1-", other))).toBeUndefined();
+      const whole = await format(key, OF, DOMAIN);
+      expect(await parse(key, whole.replace("-7-", "-7-1-"))).toBeUndefined();
+    }
+  });
+
   it("of mail from before servers were named are still known, without a server", async () => {
     const key = await returnPathKey("secret");
     // As it was made by the version before.

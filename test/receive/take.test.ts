@@ -187,6 +187,41 @@ describe("a DSN to a return path", () => {
   });
 });
 
+describe("an address that was signed for one of several recipients", () => {
+  const twice = () => sent([ANN, BOB]);
+
+  it("can say nothing of the others", async () => {
+    const one = await twice();
+    const anns = [await world.returnPath(one, 0), await world.complaintAddress(one, 0)];
+    for (const to of anns) {
+      await read(await world.arrive(to, dsnFor({ id: one.id, to: BOB })));
+      await read(await world.arrive(to, complaintFor({ id: one.id, to: BOB })));
+      await read(await world.arrive("complaints@bounces.mail.example", complaintAbout(one.id, BOB, to)));
+    }
+    expect(await left()).toMatchObject({ dumps: [], bounces: [], suppressions: [], events: [] });
+    // The reader's own word, whoever they say that they are.
+    await read(await world.arrive(anns[0] ?? "", plain(BOB, "unsubscribe"), BOB));
+    expect(await suppressions()).toMatchObject([{ email: ANN, reason: "ManualSuppression" }]);
+  });
+
+  it("is about that one also when the report hides them", async () => {
+    const one = await twice();
+    const raw = complaintFor({ id: one.id, to: "undisclosed-recipients:;" }, "");
+    await read(await world.arrive(await world.complaintAddress(one, 1), raw));
+    expect(await suppressions()).toMatchObject([{ email: BOB, reason: "SpamComplaint" }]);
+  });
+
+  it("changes nothing once that one was removed", async () => {
+    const one = await sent([ANN, ""]);
+    await read(await world.arrive(await world.returnPath(one, 1), dsnFor({ id: one.id, to: ANN })));
+    await read(await world.arrive(await world.returnPath(one, 2), dsnFor({ id: one.id, to: ANN })));
+    expect(await left()).toMatchObject({ bounces: [], suppressions: [], events: [] });
+  });
+});
+
+const complaintAbout = (id: string, to: string, address: string) =>
+  complaintFor({ id, to, fields: [`X-Complaints-To: ${address}`, `Return-Path: <${address}>`] });
+
 describe("a report that comes twice", () => {
   it("changes nothing the second time, nor does a storm of them", async () => {
     const one = await sent();

@@ -4,7 +4,12 @@ import { createAccount, createServer } from "../../src/accounts/create.ts";
 import { writeRecords } from "../../src/archive/write.ts";
 import type { MailEvent } from "../../src/mail/event.ts";
 import type { MessageRecord } from "../../src/mail/record.ts";
-import { formatComplaintAddress, formatReturnPath, returnPathKey } from "../../src/mail/return-path.ts";
+import {
+  formatComplaintAddress,
+  formatReturnPath,
+  returnPathKey,
+  type Signed,
+} from "../../src/mail/return-path.ts";
 import { trackingKey } from "../../src/mail/tracking-link.ts";
 import type { Taken } from "../../src/receive/inbound/take.ts";
 import { type Received, receive } from "../../src/receive/receive.ts";
@@ -113,12 +118,12 @@ export class ReceiveWorld {
     return own;
   }
 
-  async returnPath({ serverId, id }: Pick<MessageRecord, "serverId" | "id">): Promise<string> {
-    return formatReturnPath(await returnPathKey("secret"), { serverId, messageId: id }, PATHS);
+  async returnPath(of: Pick<MessageRecord, "serverId" | "id">, place?: number): Promise<string> {
+    return formatReturnPath(await returnPathKey("secret"), signedFor(of, place), PATHS);
   }
 
-  async complaintAddress({ serverId, id }: Pick<MessageRecord, "serverId" | "id">): Promise<string> {
-    return formatComplaintAddress(await returnPathKey("secret"), { serverId, messageId: id }, PATHS);
+  async complaintAddress(of: Pick<MessageRecord, "serverId" | "id">, place?: number): Promise<string> {
+    return formatComplaintAddress(await returnPathKey("secret"), signedFor(of, place), PATHS);
   }
 
   /** Its object's key. */
@@ -153,6 +158,13 @@ export class ReceiveWorld {
     await this.db.dispose();
     await this.#miniflare.dispose();
   }
+}
+
+function signedFor(
+  { serverId, id: messageId }: Pick<MessageRecord, "serverId" | "id">,
+  place?: number,
+): Signed {
+  return { serverId, messageId, ...(place !== undefined && { place }) };
 }
 
 interface Copy {
