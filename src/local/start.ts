@@ -6,6 +6,7 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { Child } from "./child.ts";
+import { queueReceived } from "./forgotten.ts";
 import { greeting } from "./greeting.ts";
 import { choosePorts, freePort, homeFolder } from "./ports.ts";
 import { type Secrets, secretsOf } from "./secrets.ts";
@@ -145,6 +146,7 @@ async function main(): Promise<void> {
   for (const { name, type, value } of seeded.dns)
     await fetch(`${worldUrl}/dns/${name}/${type}`, { method: "PUT", body: value });
 
+  await queueReceived(worker.miniflare);
   await sweep(worker);
   tell();
   console.log(greeting(describe(seeded, secrets)));
@@ -156,8 +158,18 @@ async function main(): Promise<void> {
     await worker.restart();
     tell();
     // Not waited for: the next kill may fall into it.
-    void sweep(worker);
+    void afterRestart(worker);
   }
+}
+
+async function afterRestart(worker: LocalWorker): Promise<void> {
+  try {
+    await queueReceived(worker.miniflare);
+  } catch (error) {
+    // Killed again meanwhile: the next restart does it.
+    console.error(`received mail not queued: ${String(error)}`);
+  }
+  await sweep(worker);
 }
 
 /** What the platform's cron does each minute; locally nothing else would. */

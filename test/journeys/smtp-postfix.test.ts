@@ -65,7 +65,9 @@ describe.skipIf(lacks !== undefined)(`Postfix as a client${lacks ? ` (${lacks})`
     };
     await Promise.all([queueAll(postfix), nemesis()]);
 
-    await until("Postfix has handed over all", () => postfix.queued === 0, 120_000);
+    await until("Postfix has handed over all", () => postfix.queued === 0, 300_000).catch((error: Error) => {
+      throw new Error(`${error.message}\n${postfix.log.slice(-6_000)}`, { cause: error });
+    });
     await until(
       "nobody waits",
       async () => {
@@ -99,7 +101,7 @@ describe.skipIf(lacks !== undefined)(`Postfix as a client${lacks ? ` (${lacks})`
     // Else this says nothing about TLS.
     expect(postfix.log).toMatch(/Verified TLS connection established to 127\.0\.0\.1/);
     expect(postfix.log).not.toContain("status=bounced");
-  }, 300_000);
+  }, 600_000);
 });
 
 interface Kill {
