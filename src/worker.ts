@@ -4,35 +4,30 @@ import { OutboxObject } from "./accept/outbox.ts";
 import { ScheduleObject } from "./accept/schedule.ts";
 import { apiApp } from "./api/app.ts";
 import { isTrackingPath, trackingDoor } from "./api/tracking.ts";
-import {
-  apiNeeds,
-  bulkNeeds,
-  deliverNeeds,
-  destinationNeeds,
-  type Env,
-  emailRoutingNeeds,
-  eraseNeeds,
-  hookNeeds,
-  logNeeds,
-  outboxNeeds,
-  scheduleNeeds,
-  seenNeeds,
-  takeNeeds,
-  trackingDoorNeeds,
-} from "./bindings.ts";
+import type { Env } from "./bindings.ts";
+import { probeDaily } from "./cron/probe-daily.ts";
+import { sweepAll } from "./cron/sweep.ts";
 import { deliver } from "./deliver/consume.ts";
 import { DestinationObject } from "./deliver/destination.ts";
 import { erase } from "./erase/erase.ts";
 import { log } from "./log.ts";
 import { HookObject } from "./notify/hook.ts";
 import { EventsObject } from "./notify/log.ts";
-import { probeDaily } from "./probe-daily.ts";
 import { readGivenUp, readReceived } from "./receive/consume.ts";
 import { receiveRouted } from "./receive/email-routing.ts";
 import { sweepAgain } from "./receive/inbound/again.ts";
 import { sweepReceived } from "./receive/left-over.ts";
-import { sweepAll } from "./sweep.ts";
 import { SeenObject } from "./track/seen.ts";
+import { apiNeeds } from "./wiring/api.ts";
+import { bulkNeeds } from "./wiring/bulk.ts";
+import { deliverNeeds, destinationNeeds } from "./wiring/deliver.ts";
+import { eraseNeeds } from "./wiring/erase.ts";
+import { logNeeds } from "./wiring/events.ts";
+import { hookNeeds } from "./wiring/hook.ts";
+import { outboxNeeds } from "./wiring/outbox.ts";
+import { emailRoutingNeeds, takeNeeds } from "./wiring/receive.ts";
+import { scheduleNeeds } from "./wiring/schedule.ts";
+import { seenNeeds, trackingDoorNeeds } from "./wiring/track.ts";
 
 export class Outbox extends OutboxObject {
   constructor(ctx: DurableObjectState, env: Env) {
@@ -54,7 +49,7 @@ export class Schedule extends ScheduleObject {
 
 export class Destination extends DestinationObject {
   constructor(ctx: DurableObjectState, env: Env) {
-    super(ctx, env, destinationNeeds(env));
+    super(ctx, env, destinationNeeds());
   }
 }
 

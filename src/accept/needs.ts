@@ -1,4 +1,4 @@
-/** What an Outbox needs of the world around it; src/bindings.ts makes it from the deployment's bindings. */
+/** What an Outbox needs of the world around it; src/wiring/outbox.ts makes it from the deployment's bindings. */
 import type { ServerPolicy } from "../accounts/policy.ts";
 import type { Accepted } from "../mail/accepted.ts";
 import type { MailEvent } from "../mail/event.ts";

@@ -1,4 +1,4 @@
-/** What removing needs of the world around it; src/bindings.ts makes it from the deployment's bindings. */
+/** What removing needs of the world around it; src/wiring/erase.ts makes it from the deployment's bindings. */
 import type { SystemMessage } from "../accounts/system-message.ts";
 import type { ToErase } from "../mail/erasure.ts";
 

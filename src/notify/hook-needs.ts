@@ -1,4 +1,4 @@
-/** What telling a hook needs of the world around it; src/bindings.ts makes it from the deployment's bindings. */
+/** What telling a hook needs of the world around it; src/wiring/hook.ts makes it from the deployment's bindings. */
 import type { HookSettings } from "../accounts/hook-settings.ts";
 import type { LoggedEvent } from "../mail/event.ts";
 import type { CallNeeds } from "./call.ts";

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, expect, it, vi } from "vitest";
 import { systemServer } from "../../src/accounts/system-server.ts";
 import type { ProbeNeeds } from "../../src/api/probe.ts";
 import { writeRecords } from "../../src/archive/write.ts";
-import { probeDaily } from "../../src/probe-daily.ts";
+import { probeDaily } from "../../src/cron/probe-daily.ts";
 import { type Databases, delivered, idAt, message, NOON, openDatabases } from "../archive/databases.ts";
 
 const AT = Date.UTC(2026, 1, 17, 3, 17);

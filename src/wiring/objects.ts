@@ -1,7 +1,7 @@
 /** Where a deployment's Durable Objects are: each is found by a name, and which Outboxes a server has is in the directory. */
-import type { Env } from "./bindings.ts";
-import { log } from "./log.ts";
-import { parseShardName, type Region, shardName } from "./mail/message-id.ts";
+import type { Env } from "../bindings.ts";
+import { log } from "../log.ts";
+import { parseShardName, type Region, shardName } from "../mail/message-id.ts";
 
 export function outboxesPerRegion(env: Env): number {
   return Number(env.OUTBOXES_PER_REGION) || 1;
@@ -32,6 +32,11 @@ export function scheduleOf(env: Env, serverId: number) {
 
 export function bulkOf(env: Env, serverId: number) {
   return env.BULK.get(env.BULK.idFromName(String(serverId)));
+}
+
+/** By the name of the object that keeps a destination (deliver/rules.ts). */
+export function destinationOf(env: Env, object: string) {
+  return env.DESTINATION.get(env.DESTINATION.idFromName(object));
 }
 
 /** Every Outbox of a server (of all servers without one) that ever accepted. */

@@ -2,14 +2,14 @@
  * Cron's round, each minute, of all that keeps time by an alarm of its own: one whose alarm was lost is woken, and what was not told is
  * told. None keeps another waiting: one that is away, or never answers, is visited again in a minute.
  */
-import { isBulkOutbox } from "./accept/bulk-release.ts";
-import { isScheduledOutbox } from "./accept/schedule-release.ts";
-import { within } from "./accept/within.ts";
-import { serversWithHooks } from "./accounts/hooks.ts";
-import type { Env } from "./bindings.ts";
-import { log } from "./log.ts";
-import { parseShardName } from "./mail/message-id.ts";
-import { bulkOf, eventsOf, outboxOf, scheduleOf, seenOf, shardNames } from "./objects.ts";
+import { isBulkOutbox } from "../accept/bulk-release.ts";
+import { isScheduledOutbox } from "../accept/schedule-release.ts";
+import { within } from "../accept/within.ts";
+import { serversWithHooks } from "../accounts/hooks.ts";
+import type { Env } from "../bindings.ts";
+import { log } from "../log.ts";
+import { parseShardName } from "../mail/message-id.ts";
+import { bulkOf, eventsOf, outboxOf, scheduleOf, seenOf, shardNames } from "../wiring/objects.ts";
 
 /** What a sweep does itself takes milliseconds: it wakes, and does not wait for what it woke. */
 const VISIT_MS = 10_000;

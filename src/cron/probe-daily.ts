@@ -3,13 +3,14 @@
  * looked at, and what has not come back is an alarm in the log, with what is missing in words. Nothing is kept for it: which were sent is
  * read from the archive.
  */
-import { loadPolicy } from "./accounts/policy.ts";
-import { systemServer } from "./accounts/system-server.ts";
-import { type ProbeNeeds, sendProbe, stateOf } from "./api/probe.ts";
-import type { Env } from "./bindings.ts";
-import { log } from "./log.ts";
-import { parseMessageId } from "./mail/message-id.ts";
-import type { TransportName } from "./mail/outcome.ts";
+import { loadPolicy } from "../accounts/policy.ts";
+import { systemServer } from "../accounts/system-server.ts";
+import { type ProbeNeeds, sendProbe, stateOf } from "../api/probe.ts";
+import type { Env } from "../bindings.ts";
+import { log } from "../log.ts";
+import { parseMessageId } from "../mail/message-id.ts";
+import type { TransportName } from "../mail/outcome.ts";
+import { systemServerNeeds } from "../wiring/system-server.ts";
 
 const DAY_MS = 86_400_000;
 /** Of the day, UTC: off the hour, when others' jobs run. */
@@ -33,7 +34,7 @@ export async function probeDaily(at: number, env: Settings, needs: ProbeNeeds): 
 }
 
 async function send(env: Settings, needs: ProbeNeeds): Promise<void> {
-  const policy = await loadPolicy(env.DIRECTORY, await serverOf(env));
+  const policy = await loadPolicy(env.DIRECTORY, await systemServer(systemServerNeeds(env)));
   if (!policy) return log("no probe sent", { alarm: true, why: "the deployment's own server is gone" });
   for (const transport of transportsOf(env)) {
     try {
@@ -46,7 +47,7 @@ async function send(env: Settings, needs: ProbeNeeds): Promise<void> {
 }
 
 async function look(at: number, env: Settings, needs: ProbeNeeds): Promise<void> {
-  const serverId = await serverOf(env);
+  const serverId = await systemServer(systemServerNeeds(env));
   const { results } = await env.ARCHIVE.prepare(
     "SELECT id FROM messages WHERE server_id = ? ORDER BY id DESC LIMIT ?",
   )
@@ -75,9 +76,4 @@ async function look(at: number, env: Settings, needs: ProbeNeeds): Promise<void>
 function transportsOf({ GATEWAYS, SMARTHOST }: Settings): TransportName[] {
   const gateways = JSON.parse(GATEWAYS || "[]") as unknown[];
   return [...(gateways.length > 0 ? ["gateway" as const] : []), ...(SMARTHOST ? ["smarthost" as const] : [])];
-}
-
-function serverOf(env: Settings): Promise<number> {
-  const { DIRECTORY: directory, EDGEPOST_SECRET: deploymentSecret, MAIL_DOMAIN: mailDomain } = env;
-  return systemServer({ directory, now: Date.now, deploymentSecret, mailDomain });
 }

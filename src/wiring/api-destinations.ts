@@ -1,20 +1,18 @@
 /** What is asked of Destinations, and of the Outboxes whose mail waits for them, by those who look at them through the API. */
-import type { DestinationsNeeds } from "./api/destinations.ts";
-import type { Env } from "./bindings.ts";
-import type { DestinationState } from "./deliver/destination.ts";
-import { objectOf } from "./deliver/rules.ts";
+import type { DestinationsNeeds } from "../api/destinations.ts";
+import type { Env } from "../bindings.ts";
+import type { DestinationState } from "../deliver/destination.ts";
+import { objectOf } from "../deliver/rules.ts";
+import type { WaitingDomain } from "../mail/waiting.ts";
 import { recentShardNames } from "./isolate.ts";
-import type { Region } from "./mail/message-id.ts";
-import type { WaitingDomain } from "./mail/waiting.ts";
-import { outboxOf } from "./objects.ts";
+import { destinationOf, outboxOf } from "./objects.ts";
+import { regionOfRequest } from "./request-region.ts";
 
-export function destinationsNeeds(
-  env: Env,
-  regionOf: (request: Request) => Region,
-): Omit<DestinationsNeeds, "now"> {
+export function destinationsNeeds(env: Env): DestinationsNeeds {
   return {
+    now: Date.now,
     async waitingDomains(serverId, request, only) {
-      const shards = await recentShardNames(env, serverId, regionOf(request));
+      const shards = await recentShardNames(env, serverId, regionOfRequest(request));
       return (await Promise.all(shards.map((shard) => outboxOf(env, shard).waiting(only)))).flat();
     },
     waitingOfAccount: async (accountId, domains) =>
@@ -24,14 +22,10 @@ export function destinationsNeeds(
   };
 }
 
-export function destinationAt(env: Env, object: string) {
-  return env.DESTINATION.get(env.DESTINATION.idFromName(object));
-}
-
 /** A call for each object that keeps one of them. */
 async function describeDestinations(env: Env, names: string[]): Promise<DestinationState[]> {
   const byObject = Map.groupBy(new Set(names), objectOf);
-  const asked = [...byObject].map(([object, of]) => destinationAt(env, object).describe(of));
+  const asked = [...byObject].map(([object, of]) => destinationOf(env, object).describe(of));
   return (await Promise.all(asked)).flat();
 }
 
@@ -58,7 +52,7 @@ async function resumeDestinations(
   names: string[],
   domains: string[],
 ): Promise<void> {
-  await Promise.all(names.map((name) => destinationAt(env, objectOf(name)).resume(name)));
+  await Promise.all(names.map((name) => destinationOf(env, objectOf(name)).resume(name)));
   const found = await waitingOfAccount(env, accountId, domains);
   const shards = found.filter(({ waiting }) => waiting.length > 0).map(({ shard }) => shard);
   await Promise.all(shards.map((shard) => outboxOf(env, shard).resume(domains)));

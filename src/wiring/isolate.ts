@@ -2,17 +2,17 @@
  * What a Worker's isolate keeps between requests: each of these is made from what is stored elsewhere, may be gone at any time, and says how
  * old it may be.
  */
-import type { ServerPolicy } from "./accounts/policy.ts";
-import { PolicyCache } from "./accounts/policy-cache.ts";
-import { type Loan, type LoanRequest, RateLeases } from "./accounts/rate-limit.ts";
-import { StoredTemplateCache } from "./accounts/template-cache.ts";
-import { loadTemplate } from "./accounts/templates.ts";
-import type { Env } from "./bindings.ts";
-import { log } from "./log.ts";
-import { type Region, shardName } from "./mail/message-id.ts";
-import { returnPathKey } from "./mail/return-path.ts";
-import { shardsFor } from "./mail/shards.ts";
-import { trackingKey } from "./mail/tracking-link.ts";
+import type { ServerPolicy } from "../accounts/policy.ts";
+import { PolicyCache } from "../accounts/policy-cache.ts";
+import { type Loan, type LoanRequest, RateLeases } from "../accounts/rate-limit.ts";
+import { StoredTemplateCache } from "../accounts/template-cache.ts";
+import { loadTemplate } from "../accounts/templates.ts";
+import type { Env } from "../bindings.ts";
+import { log } from "../log.ts";
+import { type Region, shardName } from "../mail/message-id.ts";
+import { returnPathKey } from "../mail/return-path.ts";
+import { shardsFor } from "../mail/shards.ts";
+import { trackingKey } from "../mail/tracking-link.ts";
 import { outboxesPerRegion, outboxOf, shardNamesNear } from "./objects.ts";
 
 /** A request waits so long at most to be counted; then it goes uncounted. */
