@@ -7,6 +7,7 @@ import { createRequire } from "node:module";
 import { availableParallelism, cpus, tmpdir } from "node:os";
 import { acceptBench } from "./accept.ts";
 import { archiveBench } from "./archive.ts";
+import { dmarcBench } from "./dmarc.ts";
 import { egressBench } from "./egress.ts";
 import { journeyBench } from "./journey.ts";
 import { smtpBench } from "./smtp.ts";
@@ -34,6 +35,7 @@ const SECTIONS: Record<string, (effort: Effort) => Promise<string>> = {
   egress: egressBench,
   archive: archiveBench,
   webhooks: webhooksBench,
+  dmarc: dmarcBench,
 };
 
 function versionOf(name: string): string {
