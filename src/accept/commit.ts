@@ -9,6 +9,7 @@ import {
   newProgress,
   PACK_BODY_BYTES,
   PACK_MESSAGES,
+  type Pack,
   type PackedMessage,
 } from "./pack.ts";
 import type { Shelf } from "./shelf.ts";
@@ -42,22 +43,14 @@ interface Loose {
 }
 
 export class Commits {
-  readonly #storage: DurableObjectStorage;
   readonly #store: Store;
   readonly #shelf: Shelf;
   readonly #committed: (flushAt: number) => void;
   readonly #now: () => number;
   #arrivals: Arrival[] = [];
 
-  constructor(
-    storage: DurableObjectStorage,
-    store: Store,
-    shelf: Shelf,
-    committed: (flushAt: number) => void,
-    now: () => number,
-  ) {
+  constructor(store: Store, shelf: Shelf, committed: (flushAt: number) => void, now: () => number) {
     this.#now = now;
-    this.#storage = storage;
     this.#store = store;
     this.#shelf = shelf;
     this.#committed = committed;
@@ -76,12 +69,15 @@ export class Commits {
     this.#arrivals = [];
     const replies: AcceptReply[] = [];
     try {
-      const flushAt = this.#storage.transactionSync(() => {
+      const written = this.#store.transaction(() => {
         const loose: Loose[] = [];
         for (const { request } of arrivals) replies.push(this.#take(request, loose));
         return this.#pack(loose);
       });
-      if (flushAt !== undefined) this.#committed(flushAt);
+      // Not before all of it is written: what stands on the shelf is sent.
+      for (const { pack, now } of written) this.#shelf.add(pack, now);
+      const last = written.at(-1);
+      if (last) this.#committed(last.now + FLUSH_EVERY_MS);
     } catch (error) {
       // Rolled back: nobody is told that anything was accepted.
       for (const arrival of arrivals) arrival.reject(error);
@@ -139,8 +135,9 @@ export class Commits {
     return { kind: "tallied", failed, flowing: this.#shelf.lines.flowing(this.#now()) };
   }
 
-  /** Writes packs; returns when the archive should be told. */
-  #pack(loose: Loose[]): number | undefined {
+  /** Writes packs, each with the time of its newest message, or of one before. */
+  #pack(loose: Loose[]): { pack: Pack; now: number }[] {
+    const written: { pack: Pack; now: number }[] = [];
     let start = 0;
     let now = 0;
     while (start < loose.length) {
@@ -166,9 +163,9 @@ export class Commits {
         part.map((l) => l.progress),
         body,
       );
-      this.#shelf.add(pack, now);
+      written.push({ pack, now });
       start = end;
     }
-    return start === 0 ? undefined : now + FLUSH_EVERY_MS;
+    return written;
   }
 }

@@ -68,13 +68,13 @@ export class OutboxObject extends DurableObject implements OutboxPort {
   constructor(ctx: DurableObjectState, env: object, needs: OutboxNeeds) {
     super(ctx, env);
     this.#needs = needs;
-    this.#store = new Store(ctx.storage.sql);
+    this.#store = new Store(ctx.storage);
     this.#shelf = new Shelf(this.#store, needs.now() + CLAIM_MS);
     this.#server = new KnownServer(this.#store, needs, ctx.id.name);
     this.#handOver = new HandOver(this.#shelf, this.#server, needs);
     this.#flush = new Flush(this.#store, this.#shelf, this.#server, needs);
     const committed = (due: number) => this.#afterCommit(due);
-    this.#commits = new Commits(ctx.storage, this.#store, this.#shelf, committed, needs.now);
+    this.#commits = new Commits(this.#store, this.#shelf, committed, needs.now);
     // A restart may have lost the hand-overs that were under way; the sweep and the alarm bring them back.
     if (this.#shelf.lines.size > 0 || this.#flush.due() !== undefined)
       ctx.blockConcurrencyWhile(async () => {

@@ -142,13 +142,15 @@ export class Shelf {
 
   /** Packs that are final everywhere are gone. */
   remove(ids: number[]): void {
+    const messages = ids.flatMap((id) => this.pack(id)?.messages.map((message) => message.id) ?? []);
+    // First, since it may fail: then they are here still.
+    this.#store.deletePacks(ids);
+    for (const message of messages) this.#where.delete(message);
     for (const id of ids) {
-      for (const message of this.pack(id)?.messages ?? []) this.#where.delete(message.id);
       this.#packs.delete(id);
       this.#unsaved.delete(id);
       this.dirty.delete(id);
     }
-    this.#store.deletePacks(ids);
   }
 
   /** These messages of a pack are gone, all of which are final; the others stay. Two rows. */
@@ -159,12 +161,16 @@ export class Shelf {
       return;
     }
     const gone = pack.progress.filter((_, slot) => going.has(slot));
+    const left = {
+      ...pack,
+      messages: pack.messages.filter((_, slot) => !going.has(slot)),
+      progress: pack.progress.filter((_, slot) => !going.has(slot)),
+    };
+    this.#store.shrinkPack(left, gone);
     pack.messages.forEach((message, slot) => {
       if (going.has(slot)) this.#where.delete(message.id);
     });
-    pack.messages = pack.messages.filter((_, slot) => !going.has(slot));
-    pack.progress = pack.progress.filter((_, slot) => !going.has(slot));
-    this.#store.shrinkPack(pack, gone);
+    Object.assign(pack, left);
     this.#unsaved.delete(pack.id);
     this.#keep(pack);
   }

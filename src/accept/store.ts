@@ -51,13 +51,16 @@ interface PackRow extends Record<string, SqlStorageValue> {
 }
 
 export class Store {
+  readonly #storage: DurableObjectStorage;
   readonly #sql: SqlStorage;
   #accepted: number;
   #lastPack: number;
   #anySuppressed: boolean;
   #closed: boolean;
 
-  constructor(sql: SqlStorage) {
+  constructor(storage: DurableObjectStorage) {
+    const { sql } = storage;
+    this.#storage = storage;
     this.#sql = sql;
     sql.exec(SCHEMA);
     const packs = sql
@@ -68,6 +71,18 @@ export class Store {
     this.#lastPack = Math.max(Number(packs.id), Number(ledger?.last_pack ?? 0));
     this.#anySuppressed = sql.exec("SELECT 1 FROM suppressed LIMIT 1").toArray().length > 0;
     this.#closed = sql.exec("SELECT 1 FROM known WHERE name = 'closed'").toArray().length > 0;
+  }
+
+  /** All of it or, when a statement throws (the disk is full, a row too big), nothing: then what is counted in memory is as before too. */
+  transaction<T>(write: () => T): T {
+    const [accepted, lastPack] = [this.#accepted, this.#lastPack];
+    try {
+      return this.#storage.transactionSync(write);
+    } catch (error) {
+      this.#accepted = accepted;
+      this.#lastPack = lastPack;
+      throw error;
+    }
   }
 
   /** One row. */
@@ -113,7 +128,10 @@ export class Store {
   /** One row a pack, and one for the ledger, which takes over what the packs counted. */
   deletePacks(ids: number[]): void {
     if (ids.length === 0) return;
-    const list = JSON.stringify(ids);
+    this.transaction(() => this.#moveToLedger(JSON.stringify(ids)));
+  }
+
+  #moveToLedger(list: string): void {
     this.#sql.exec(
       `INSERT INTO ledger SELECT 1, ?2, ?3, sum(delivered), sum(bounced), sum(expired), sum(suppressed), sum(cancelled)
          FROM packs WHERE id IN (SELECT value FROM json_each(?1))
@@ -130,7 +148,10 @@ export class Store {
 
   /** What is gone of it moves to the ledger. Two rows. */
   shrinkPack(pack: Pack, gone: MessageProgress[]): void {
-    const c = countPack(gone);
+    this.transaction(() => this.#shrink(pack, countPack(gone)));
+  }
+
+  #shrink(pack: Pack, c: Counts): void {
     this.#sql.exec(
       `INSERT INTO ledger VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7)
        ON CONFLICT (id) DO UPDATE SET accepted = excluded.accepted, last_pack = excluded.last_pack,
