@@ -5,6 +5,7 @@
  */
 import type { ServerPolicy } from "../accounts/policy.ts";
 import type { Shard } from "../mail/message-id.ts";
+import { within } from "../mail/within.ts";
 import { compileMessage, renderMessage } from "../template/message.ts";
 import {
   type BulkMessage,
@@ -27,7 +28,6 @@ import {
   waitForFlow,
 } from "./release-pace.ts";
 import { unfitFor } from "./unfit.ts";
-import { within } from "./within.ts";
 
 /** Rendering holds the one thread: whoever asks how a request stands gets their turn between. */
 const RENDERED_PER_TURN = 16;

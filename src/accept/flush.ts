@@ -6,6 +6,7 @@
 import type { MailEvent } from "../mail/event.ts";
 import type { JobRef } from "../mail/job.ts";
 import type { MessageRecord } from "../mail/record.ts";
+import { within } from "../mail/within.ts";
 import { FLUSH_EVERY_MS } from "./commit.ts";
 import { awaitsDsn, makeDsns } from "./dsn.ts";
 import type { KnownServer } from "./known-server.ts";
@@ -23,7 +24,6 @@ import { Segment } from "./segment.ts";
 import type { Found, Shelf } from "./shelf.ts";
 import type { Store } from "./store.ts";
 import { untoldEvents } from "./untold.ts";
-import { within } from "./within.ts";
 
 /** One R2 object, one D1 transaction: a few hundred messages or 8 MB. */
 const MESSAGES_PER_FLUSH = 512;

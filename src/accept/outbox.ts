@@ -15,6 +15,7 @@ import type { Claim, Hold, JobRef, OutboxPort, Settlement } from "../mail/job.ts
 import { CLAIM_MS } from "../mail/job.ts";
 import type { MessageRecord } from "../mail/record.ts";
 import type { WaitingDomain } from "../mail/waiting.ts";
+import { endsWithin } from "../mail/within.ts";
 import { claimGroups } from "./claim.ts";
 import { Commits, FLUSH_EVERY_MS } from "./commit.ts";
 import { cancelMeant, forgetMeant, largeObjects } from "./erase.ts";
@@ -26,7 +27,6 @@ import { messageVersion, toRecord } from "./pack.ts";
 import { expireGroup, settleAll } from "./settle.ts";
 import { Shelf } from "./shelf.ts";
 import { Store } from "./store.ts";
-import { endsWithin } from "./within.ts";
 
 /** Finding old answers reads them all. */
 const FORGET_EVERY_MS = 3_600_000;

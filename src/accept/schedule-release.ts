@@ -5,6 +5,7 @@
  */
 import type { ServerPolicy } from "../accounts/policy.ts";
 import { parseMessageId, type Shard } from "../mail/message-id.ts";
+import { within } from "../mail/within.ts";
 import type { ReleasedMessage } from "./accept.ts";
 import type { Tallied } from "./bulk-release.ts";
 import {
@@ -19,7 +20,6 @@ import {
 } from "./release-pace.ts";
 import type { ScheduleStore, Step } from "./schedule-store.ts";
 import { unfitFor } from "./unfit.ts";
-import { within } from "./within.ts";
 
 /**
  * An Outbox of their own takes a server's scheduled mail in each region, so that accepting live mail never waits behind a million that

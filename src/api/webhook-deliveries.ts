@@ -4,7 +4,7 @@
  */
 import * as z from "zod";
 import { TRIGGERS } from "../accounts/hooks.ts";
-import type { NumberedCall } from "../notify/hook.ts";
+import type { NumberedCall } from "../notify/hook-calls.ts";
 import { cursorParameter, formatCursor } from "./cursor.ts";
 import { type Endpoint, serverEndpoint } from "./endpoint.ts";
 import { apiError, type Result, refused } from "./error.ts";

@@ -2,7 +2,7 @@
 import { webhookName } from "../accounts/hooks.ts";
 import { findWebhook, type Webhook, type WebhookStore } from "../accounts/webhooks.ts";
 import type { EventType } from "../mail/event.ts";
-import type { CallFilter, NumberedCall, TriggerStatistics } from "../notify/hook.ts";
+import type { CallFilter, NumberedCall, TriggerStatistics } from "../notify/hook-calls.ts";
 import type { LoggedCall } from "../notify/hook-store.ts";
 import { apiError, type Result, Unavailable } from "./error.ts";
 import { pathNumber } from "./path.ts";

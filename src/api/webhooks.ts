@@ -14,7 +14,7 @@ import {
   type Webhook,
   type WebhookSettings,
 } from "../accounts/webhooks.ts";
-import type { TriggerStatistics } from "../notify/hook.ts";
+import type { TriggerStatistics } from "../notify/hook-calls.ts";
 import { type Endpoint, serverEndpoint } from "./endpoint.ts";
 import { type ApiError, apiError, refused, Unavailable } from "./error.ts";
 import { textParameter } from "./query.ts";

@@ -4,11 +4,11 @@
  */
 import { isBulkOutbox } from "../accept/bulk-release.ts";
 import { isScheduledOutbox } from "../accept/schedule-release.ts";
-import { within } from "../accept/within.ts";
 import { serversWithHooks } from "../accounts/hooks.ts";
 import type { Env } from "../bindings.ts";
 import { log } from "../log.ts";
 import { parseShardName } from "../mail/message-id.ts";
+import { within } from "../mail/within.ts";
 import { bulkOf, eventsOf, outboxOf, scheduleOf, seenOf, shardNames } from "../wiring/objects.ts";
 
 /** What a sweep does itself takes milliseconds: it wakes, and does not wait for what it woke. */

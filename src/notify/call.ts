@@ -81,6 +81,11 @@ export async function callHook(call: HookCall, needs: CallNeeds): Promise<HookAn
   const end = new AbortController();
   const timer = setTimeout(() => end.abort(new DOMException("", "TimeoutError")), call.timeLimitMs);
   const { signal } = end;
+  const late = new Promise<never>((_, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason));
+  });
+  // Nobody may be waiting for it just then.
+  late.catch(() => undefined);
   const { body, secrets = [], traceId } = call;
   const first = hookRequest(call);
   let { url } = first;
@@ -89,16 +94,16 @@ export async function callHook(call: HookCall, needs: CallNeeds): Promise<HookAn
   let headers = { ...first.headers, ...signed };
   try {
     for (let hops = 0; hops <= MAX_REDIRECTS; hops++) {
-      const refusal = await refusalOf(new URL(url).hostname, needs);
+      const refusal = await Promise.race([refusalOf(new URL(url).hostname, needs), late]);
       if (refusal) return { failure: refusal };
-      const sent = typeof body === "string" ? body : await body();
+      const sent = typeof body === "string" ? body : await Promise.race([body(), late]);
       const response = await needs.fetch(url, {
         ...{ method: "POST", headers, body: sent, redirect: "manual", signal },
         ...(typeof sent !== "string" && { duplex: "half" }),
       });
       const next = REDIRECTS.has(response.status) ? redirect(url, response) : undefined;
       if (!next) return await replyOf(response);
-      await response.body?.cancel();
+      await Promise.race([response.body?.cancel(), late]);
       if (new URL(next).origin !== new URL(url).origin) headers = withoutSecrets(headers);
       url = next;
     }

@@ -1,8 +1,10 @@
 /** Events are told to a hook, several at once: what became of each. Nothing is stored here. */
 import type { HookSettings, HookTrigger } from "../accounts/hook-settings.ts";
 import type { LoggedEvent } from "../mail/event.ts";
+import { within } from "../mail/within.ts";
 import { callHook, type HookAnswer, hookRequest } from "./call.ts";
-import type { HookNeeds } from "./hook-needs.ts";
+import { AGAIN_MS } from "./hook-alarm.ts";
+import { type HookNeeds, OWN_MS } from "./hook-needs.ts";
 import type { LoggedCall } from "./hook-store.ts";
 import { hasPayload, payloadOf } from "./payload.ts";
 import { retriesRemaining, verdictOf } from "./retry.ts";
@@ -11,6 +13,8 @@ import { retriesRemaining, verdictOf } from "./retry.ts";
 const TIME_LIMIT_MS = { outbound: 15_000, inbound: 120_000 };
 /** No more are begun after that, so that a crash repeats no more than this. */
 const BATCH_MS = 5_000;
+/** With what is asked of our own before and after a call, and room to spare. */
+export const LONGEST_BATCH_MS = BATCH_MS + TIME_LIMIT_MS.inbound + 6 * OWN_MS;
 /** A bounce may be in the event log before the archive has its number. */
 const ARCHIVE_LATE_MS = 10 * 60_000;
 const LOOK_AGAIN_MS = 5_000;
@@ -39,26 +43,36 @@ export interface Batch {
   slots: number;
 }
 
-/** In the order of the tellings, as far as it came: what was not begun in time is not in it. */
-export async function tellBatch(batch: Batch, needs: HookNeeds): Promise<Told[]> {
+/**
+ * In the order of the tellings, as far as it came: what was not begun in time is not in it. Never rejects, since what was told is to be
+ * kept: an event whose own telling fails on our side is told later, and ends the batch, as `error` says.
+ */
+export async function tellBatch(batch: Batch, needs: HookNeeds): Promise<{ told: Told[]; error?: unknown }> {
   const { tellings, slots } = batch;
   const told: Told[] = [];
   const end = needs.now() + BATCH_MS;
   let next = 0;
   let isStuck = false;
+  let error: unknown;
   const work = async () => {
     while (next < tellings.length && !isStuck && needs.now() < end) {
       const place = next++;
       const telling = tellings[place];
       if (!telling) return;
-      const one = await tell(batch, telling, needs);
-      told[place] = one;
-      // One that hangs will hang for the next as well: those that have begun are enough to see it.
-      if ("call" in one && one.call.status === undefined) isStuck = true;
+      try {
+        const one = await tell(batch, telling, needs);
+        told[place] = one;
+        // One that hangs will hang for the next as well: those that have begun are enough to see it.
+        if ("call" in one && one.call.status === undefined) isStuck = true;
+      } catch (cause) {
+        told[place] = { next: "later", at: needs.now() + AGAIN_MS };
+        isStuck = true;
+        error = cause;
+      }
     }
   };
   await Promise.all(Array.from({ length: Math.min(slots, tellings.length) }, work));
-  return told;
+  return { told, error };
 }
 
 async function tell(batch: Batch, { event, retries }: Telling, needs: HookNeeds): Promise<Told> {
@@ -79,14 +93,18 @@ async function tell(batch: Batch, { event, retries }: Telling, needs: HookNeeds)
   const now = needs.now();
   const verdict = verdictOf(answer, { kind, retryFor, retries, now });
   const logged: LoggedCall = {
-    ...{ at, type: trigger.type, seq: event.seq, eventId: event.id, messageId: event.messageId },
-    ...{ email: event.email, retries, ms: now - at, next: verdict.next },
+    ...{ at, type: trigger.type, seq: event.seq, eventId: event.id, eventAt: event.at },
+    ...{ stream: event.stream, messageId: event.messageId, email: event.email },
+    ...{ retries, ms: now - at, next: verdict.next },
     ...shownRequest(call),
     ...answerOf(answer),
     ...(verdict.next === "retry" && { nextAt: verdict.at }),
   };
   if (kind === "inbound" && verdict.next !== "retry")
-    await needs.inboundTold(serverId, event.messageId, verdict.next === "done" ? "processed" : "failed");
+    await within(
+      OWN_MS,
+      needs.inboundTold(serverId, event.messageId, verdict.next === "done" ? "processed" : "failed"),
+    );
   return verdict.next === "retry"
     ? { next: "retry", at: verdict.at, call: logged }
     : { next: verdict.next, call: logged };
@@ -107,7 +125,7 @@ async function bodyOf(
   needs: HookNeeds,
 ): Promise<{ body: string | (() => Promise<ReadableStream<Uint8Array>>) } | "not yet" | undefined> {
   if (event.type === "Inbound") {
-    const payload = await needs.inboundPayload(serverId, event.messageId);
+    const payload = await within(OWN_MS, needs.inboundPayload(serverId, event.messageId));
     return payload && { body: payload };
   }
   if (!hasPayload(event)) return undefined;
@@ -115,10 +133,10 @@ async function bodyOf(
     return { body: JSON.stringify(payloadOf(event, { serverId })) };
   const { messageId, email } = event;
   const type = event.type === "Bounce" ? event.bounceType : event.type;
-  const bounce = await needs.bounce(serverId, { messageId, email, type });
+  const bounce = await within(OWN_MS, needs.bounce(serverId, { messageId, email, type }));
   if (!bounce && needs.now() - event.at < ARCHIVE_LATE_MS) return "not yet";
   const content = trigger.withContent
-    ? ((bounce && (await needs.bounceContent(serverId, bounce.id))) ?? "")
+    ? ((bounce && (await within(OWN_MS, needs.bounceContent(serverId, bounce.id)))) ?? "")
     : undefined;
   return { body: JSON.stringify(payloadOf(event, { serverId, bounce, content })) };
 }

@@ -5,6 +5,9 @@ import type { CallNeeds } from "./call.ts";
 import type { ReadReply, ReadRequest } from "./log-store.ts";
 import type { BounceFacts } from "./payload.ts";
 
+/** The directory, the archive and the event log answer by then, or are away: nothing here waits for ever. */
+export const OWN_MS = 10_000;
+
 /** A server's event log, as a hook sees it. */
 export interface HookedLog {
   read(request: ReadRequest): Promise<ReadReply>;

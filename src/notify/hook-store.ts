@@ -49,10 +49,13 @@ export interface Replay extends Record<string, SqlStorageValue> {
 export interface LoggedCall {
   /** Of the call: when it began, ms. */
   at: number;
+  /** When what it tells of happened. */
+  eventAt: number;
   type: EventType;
   /** The event's place in the event log. */
   seq: number;
   eventId: string;
+  stream: string;
   messageId: string;
   /** "" once it was removed. */
   email: string;
@@ -86,11 +89,6 @@ export class HookStore {
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
-    this.create();
-  }
-
-  /** Also after all was deleted. */
-  create(): void {
     this.#sql.exec(SCHEMA);
     this.#last = Number(this.#sql.exec("SELECT coalesce(max(last), 0) AS last FROM packs").one().last);
   }
@@ -140,21 +138,19 @@ export class HookStore {
     return Number(this.#sql.exec("SELECT count(*) AS n FROM retries WHERE type = ?", type).one().n);
   }
 
-  /** When the first of these triggers' is due, ms. */
-  nextRetry(types: EventType[]): number | undefined {
-    const row = this.#sql
-      .exec(
-        "SELECT min(due) AS due FROM retries WHERE type IN (SELECT value FROM json_each(?))",
-        JSON.stringify(types),
-      )
-      .one();
+  /** When its first is due, ms. */
+  nextRetry(type: EventType): number | undefined {
+    const row = this.#sql.exec("SELECT min(due) AS due FROM retries WHERE type = ?", type).one();
     return row.due === null ? undefined : Number(row.due);
   }
 
-  /** What nobody wants to be told any more. */
-  removeWaiting(type: EventType): void {
-    this.#sql.exec("DELETE FROM retries WHERE type = ?", type);
-    this.#sql.exec("DELETE FROM replays WHERE type = ?", type);
+  /** What waits for triggers other than these, and nobody wants to be told any more. */
+  removeWaitingBut(types: EventType[]): void {
+    for (const table of ["retries", "replays"])
+      this.#sql.exec(
+        `DELETE FROM ${table} WHERE type NOT IN (SELECT value FROM json_each(?))`,
+        JSON.stringify(types),
+      );
   }
 
   addReplay(type: EventType, after: number, until: number): void {

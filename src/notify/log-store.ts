@@ -108,6 +108,7 @@ export class LogStore {
   read({ after, until = this.#last, limit, ...wanted }: ReadRequest): ReadReply {
     const events: LoggedEvent[] = [];
     let next = after;
+    let looked = 0;
     const packs = this.#sql.exec<Pack>(
       `SELECT * FROM packs WHERE first >= (SELECT coalesce(max(first), 0) FROM packs WHERE first <= ?1 + 1)
          AND last > ?1 AND first <= ?2 ORDER BY first LIMIT ${PACKS_PER_READ}`,
@@ -115,6 +116,7 @@ export class LogStore {
       until,
     );
     for (const { first, last, events: text } of packs) {
+      looked++;
       for (const [i, event] of eventsIn(text).entries()) {
         const seq = first + i;
         if (seq <= after || seq > until) continue;
@@ -125,7 +127,9 @@ export class LogStore {
       // What was removed from a pack's end has left its places.
       next = Math.max(next, Math.min(last, until));
     }
-    return { events, next, more: next < until };
+    // What has gone from the log is not waited for: behind the last pack there is nothing up to the end.
+    if (looked < PACKS_PER_READ) next = Math.max(next, Math.min(until, this.#last));
+    return { events, next, more: next < Math.min(until, this.#last) };
   }
 
   /** The events at these places, in their order; those that have gone are left out. */

@@ -8,9 +8,11 @@ import type { HookRef } from "../accounts/hooks.ts";
 import type { ToErase } from "../mail/erasure.ts";
 import type { EventType, LoggedEvent, MailEvent } from "../mail/event.ts";
 import { eventId } from "../mail/event-id.ts";
+import { within } from "../mail/within.ts";
 import { followChanges, type SuppressionPlace } from "../suppress/follow.ts";
 import type { ToldSuppression } from "../suppress/list.ts";
 import { type Forgetting, forgetting } from "./forget.ts";
+import { OWN_MS } from "./hook-needs.ts";
 import { LogStore, type ReadReply, type ReadRequest } from "./log-store.ts";
 
 export interface LogNeeds {
@@ -153,8 +155,9 @@ export class EventsObject extends DurableObject {
 
   async #readSuppressions(): Promise<void> {
     const until = this.#store.mark("suppressions");
-    const { suppressionChanges } = this.#needs;
-    for await (const changes of followChanges(until, suppressionChanges.bind(undefined, this.#serverId))) {
+    const page = (after: SuppressionPlace, limit: number) =>
+      within(OWN_MS, this.#needs.suppressionChanges(this.#serverId, after, limit));
+    for await (const changes of followChanges(until, page)) {
       await this.append(await Promise.all(changes.map((c) => toEvent(this.#serverId, c))));
       const latest = changes.at(-1)?.changedAt ?? 0;
       if (latest > until) this.#store.setMark("suppressions", latest);
@@ -163,7 +166,12 @@ export class EventsObject extends DurableObject {
 
   /** Cron's call, each minute: what was not told, to the log and to hooks, is told now, and what is old goes. */
   async sweep(): Promise<void> {
-    await this.followSuppressions();
+    try {
+      await this.followSuppressions();
+    } catch (error) {
+      // The directory is away. It has them for the next sweep, and hooks are woken all the same.
+      this.#needs.log("suppressions not told", { serverId: this.#serverId, error: String(error) });
+    }
     const before = this.#needs.now() - KEPT_MS;
     for (let step = 0; step < STEPS_PER_SWEEP; step++) if (!this.#store.forget(before, PACKS_PER_STEP)) break;
     await this.#wakeHooks(({ types }) => types);
@@ -196,10 +204,13 @@ export class EventsObject extends DurableObject {
     try {
       const now = this.#needs.now();
       if (!this.#hooks || now >= this.#hooks.until)
-        this.#hooks = { refs: await this.#needs.hooks(this.#serverId), until: now + HOOKS_KNOWN_MS };
+        this.#hooks = {
+          refs: await within(OWN_MS, this.#needs.hooks(this.#serverId)),
+          until: now + HOOKS_KNOWN_MS,
+        };
       const woken = this.#hooks.refs.map(async (hook) => {
         const types = newsFor(hook);
-        if (types.length > 0) await this.#needs.wakeHook(hook.name, types);
+        if (types.length > 0) await within(OWN_MS, this.#needs.wakeHook(hook.name, types));
       });
       await Promise.all(woken);
     } catch (error) {

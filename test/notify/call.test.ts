@@ -145,3 +145,17 @@ describe("a redirect", () => {
     expect(asked).toEqual(["https://hook.example/"]);
   });
 });
+
+describe("what a call asks of others before it is made", () => {
+  const late = { failure: "There was no answer within 0.1 seconds." };
+  const never = () => new Promise<never>(() => undefined);
+
+  it("is a name's addresses, and is not waited for longer than the call", async () => {
+    const needs = { ...LOCAL, addressesOf: never, allowPrivate: false };
+    expect(await callHook(callOf({ url: "http://a.example/" }, { timeLimitMs: 100 }), needs)).toEqual(late);
+  }, 2_000);
+
+  it("is a long body, and is not waited for either", async () => {
+    expect(await callHook(callOf({}, { body: never, timeLimitMs: 100 }), LOCAL)).toEqual(late);
+  }, 2_000);
+});

@@ -61,6 +61,15 @@ export class Hook extends HookObject {
     return { retries: count("retries"), packs: count("packs"), replays: count("replays") };
   }
 
+  /** As its alarm does. */
+  ring(): Promise<void> {
+    return this.alarm();
+  }
+
+  alarmAt(): Promise<number | null> {
+    return this.ctx.storage.getAlarm();
+  }
+
   tables(): number {
     return Number(
       this.ctx.storage.sql

@@ -1,7 +1,7 @@
 import { Webhook } from "standardwebhooks";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { EventType, MailEvent } from "../../src/mail/event.ts";
-import type { NumberedCall, TriggerStatistics } from "../../src/notify/hook.ts";
+import type { NumberedCall, TriggerStatistics } from "../../src/notify/hook-calls.ts";
 import { newSecret } from "../../src/notify/signature.ts";
 import { until } from "../journeys/system.ts";
 import { delivery, Hooks } from "./hooks-running.ts";

@@ -25,6 +25,12 @@ export class Hooks {
   /** What became of received mail. */
   inbound: [id: string, status: string][] = [];
   away = false;
+  /** Messages of whose bounces the archive does not speak. */
+  unknown = new Set<string>();
+  /** How often something was asked. */
+  readonly asked = new Map<string, number>();
+  readonly #held = new Map<string, Promise<void>>();
+  readonly #letGo = new Set<() => void>();
   #ahead = 0;
 
   static async open(): Promise<Hooks> {
@@ -53,9 +59,27 @@ export class Hooks {
     await this.ahead(this.#ahead);
   }
 
+  /** The next such question is answered when the test lets it go, with what was so when it was asked. */
+  hold(question: string): () => void {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#held.set(question, promise);
+    this.#letGo.add(resolve);
+    return resolve;
+  }
+
   async #answer(request: Request): Promise<Response> {
-    const [first, second, third] = (await request.json()) as [never, never, never];
-    switch (new URL(request.url).pathname.slice(1)) {
+    const question = new URL(request.url).pathname.slice(1);
+    const args = (await request.json()) as [never, never, never];
+    this.asked.set(question, (this.asked.get(question) ?? 0) + 1);
+    const answer = this.#answerTo(question, args);
+    const held = this.#held.get(question);
+    this.#held.delete(question);
+    await held;
+    return answer;
+  }
+
+  #answerTo(question: string, [first, second, third]: [never, never, never]): Response {
+    switch (question) {
       case "hooks":
         return Response.json(
           [...this.settings].map(
@@ -70,6 +94,8 @@ export class Hooks {
         if (this.away) return new Response("the directory is away", { status: 503 });
         return Response.json(this.settings.get(first) ?? null);
       case "bounce":
+        if (this.unknown.has((second as { messageId: string }).messageId))
+          return new Response("the archive is away", { status: 503 });
         return Response.json(this.bounces.get((second as { messageId: string }).messageId) ?? null);
       case "payload":
         return Response.json(this.payloads.get(first) ?? null);
@@ -93,6 +119,7 @@ export class Hooks {
   }
 
   async close(): Promise<void> {
+    for (const letGo of this.#letGo) letGo();
     await this.#miniflare.dispose().catch(() => undefined);
     await this.server.close();
     rmSync(this.#folder, { recursive: true, force: true });

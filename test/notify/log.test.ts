@@ -18,6 +18,8 @@ let hooks: HookRef[];
 let woken: string[];
 let script: Promise<string> | undefined;
 let port: number;
+/** Whether the directory never answers what suppressions changed. */
+let isSilent = false;
 
 /** As the directory tells them. */
 function changesAfter(after: SuppressionPlace): SuppressionEntry[] {
@@ -43,6 +45,7 @@ async function start(): Promise<void> {
         const [first, after, limit] = (await request.json()) as [string, SuppressionPlace, number];
         if (method === "wake") woken.push(first);
         if (method === "hooks") return Response.json(hooks);
+        if (method === "changes" && isSilent) return new Promise<Response>(() => undefined);
         if (method === "changes") return Response.json(changesAfter(after).slice(0, limit));
         return Response.json(null);
       },
@@ -178,6 +181,19 @@ describe("the event log", () => {
     });
   });
 
+  it("is at its end for whoever asks for what has gone", async () => {
+    await call("append", [delivery(1), delivery(2), delivery(3)]);
+    await call("append", [delivery(4)]);
+    await call("age", 50 * 86_400_000);
+    await call("sweep");
+    const end = { events: [], more: false };
+    expect(await call("read", { after: 1, limit: 10 })).toEqual({ ...end, next: 4 });
+    expect(await call("read", { after: 1, until: 3, limit: 10 })).toEqual({ ...end, next: 3 });
+    await call("append", [delivery(5)]);
+    expect(await call("read", { after: 1, until: 3, limit: 10 })).toEqual({ ...end, next: 3 });
+    expect(await call("read", { after: 1, limit: 10 })).toMatchObject({ events: [{ seq: 5 }], next: 5 });
+  });
+
   it("forgets a person, and a stream, and others keep their places", async () => {
     await call("append", [...many(0, 6), delivery(6, { stream: "news" })]);
     const person = { what: { kind: "person", email: "r2@x.example" }, until: 10_000 };
@@ -270,6 +286,16 @@ describe("the event log", () => {
       .poll(() => woken.toSorted())
       .toEqual(["7/webhook/1", "7/webhook/1", "7/webhook/2", "7/webhook/3"]);
   });
+
+  it("wakes them although the directory never says which suppressions changed, and asks it again", async () => {
+    hooks = [{ name: "7/webhook/1", types: ["Delivery"] }];
+    isSilent = true;
+    await call("sweep");
+    expect(woken).toEqual(["7/webhook/1"]);
+    isSilent = false;
+    await call("sweep");
+    expect(woken).toHaveLength(2);
+  }, 30_000);
 
   it("is followed from a place on: what is there, what comes, and a sign of life when nothing does", async () => {
     await call("append", many(0, 3));
