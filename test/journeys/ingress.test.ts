@@ -390,11 +390,11 @@ describe("a gateway that is none", () => {
   it("is told nothing", async () => {
     const stranger = new Worker(system.local.http, "not the secret at all");
     for (const ask of [
-      stranger.json("/gateway/domains", undefined, 5_000),
-      stranger.json("/gateway/authenticate", {}, 5_000),
-      stranger.frames("/gateway/ingress", batchOf([]).frame, 5_000),
+      () => stranger.json("/gateway/domains", undefined, 5_000),
+      () => stranger.json("/gateway/authenticate", {}, 5_000),
+      () => stranger.frames("/gateway/ingress", batchOf([]).frame, 5_000),
     ])
-      await expect(ask).rejects.toThrow("401");
+      await expect(ask()).rejects.toThrow("401");
     stranger.close();
   });
 
