@@ -18,6 +18,7 @@ const PROGRAMS: [string, string][] = [
   ["swaks", "swaks"],
   ["opendkim-testmsg", "opendkim-tools"],
   ["opendkim", "opendkim"],
+  ["opendmarc", "opendmarc"],
   ["spamassassin", "spamassassin"],
   ["python3", "python3"],
   ["strace", "strace"],

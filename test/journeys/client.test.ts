@@ -9,6 +9,9 @@ import { type Message, type Models, ServerClient } from "postmark";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { System, until } from "./system.ts";
 
+/** Its name, by which it knows its own results. */
+const RECEIVER = "mx.client.example";
+
 let system: System;
 let client: ServerClient;
 
@@ -147,18 +150,7 @@ describe("what arrives", () => {
     const { raw, envelope } = await system.arrives("whole@client.example");
     expect(raw).not.toMatch(/order.{0,5}17/);
 
-    const records = (await (await fetch(`${system.local.world.http}/dns`)).json()) as unknown;
-    const keys = recordsOf(records);
-    const verdict = await authenticate(raw, {
-      ip: "127.0.0.1",
-      helo: "gateway.example.com",
-      sender: envelope.from,
-      resolver: async (name: string, type: string) => {
-        const found = type === "TXT" ? keys.get(name.toLowerCase()) : undefined;
-        if (!found) throw Object.assign(new Error("ENODATA"), { code: "ENODATA" });
-        return [[found]];
-      },
-    });
+    const verdict = await judge(raw, envelope.from);
     expect(verdict.dkim.results.map((r) => r.status.result)).toEqual(["pass", "pass"]);
     expect(verdict.spf).toMatchObject({ status: { result: "pass" } });
     expect(verdict.dmarc).toMatchObject({ status: { result: "pass" } });
@@ -187,7 +179,64 @@ describe("what arrives", () => {
     rmSync(folder, { recursive: true });
     expect(`${run.stdout}${run.stderr}`).toMatch(/verification \(s=\S+pm, d=example\.com.*\) succeeded/);
   });
+
+  it.skipIf(spawnSync("which", ["opendmarc"]).status !== 0)(
+    "passes OpenDMARC by the record that we say is to be published, and a forged message does not",
+    async () => {
+      const account = { "X-Postmark-Account-Token": system.local.accountToken };
+      const domains = await system.api("GET", "/domains?count=1&offset=0", undefined, account);
+      const [{ ID }] = domains.json.Domains as [{ ID: number }];
+      const { json } = await system.api("GET", `/domains/${ID}/dmarc`, undefined, account);
+      const { Host, Value } = json.DNS as { Host: string; Value: string };
+      await client.sendEmail(message("opendmarc@client.example"));
+      const { raw, envelope } = await system.arrives("opendmarc@client.example");
+      const forged = raw.replaceAll(/^DKIM-Signature:.*\r\n(?:[ \t].*\r\n)*/gm, "");
+      const verdicts = new Map([
+        [raw, await judge(raw, envelope.from)],
+        [forged, await judge(forged, "anybody@elsewhere.example")],
+      ]);
+
+      const folder = mkdtempSync(join(tmpdir(), "opendmarc-"));
+      writeFileSync(join(folder, "dns"), `${Host} ${Value}\n`);
+      const conf = [
+        `AuthservID ${RECEIVER}`,
+        `TrustedAuthservIDs ${RECEIVER}`,
+        `TestDNSData ${join(folder, "dns")}`,
+      ];
+      writeFileSync(join(folder, "conf"), `${conf.join("\n")}\n`);
+      const said = [...verdicts].map(([mail, { dkim, spf }]) => {
+        const found = [
+          ...dkim.results.map(
+            ({ status, signingDomain }) => `dkim=${status.result} header.d=${signingDomain ?? ""}`,
+          ),
+          `spf=${spf ? spf.status.result : "none"} smtp.mailfrom=${spf ? spf.domain : ""}`,
+        ];
+        writeFileSync(
+          join(folder, "mail"),
+          `Authentication-Results: ${[RECEIVER, ...found].join("; ")}\r\n${mail}`,
+        );
+        const args = ["-c", join(folder, "conf"), "-f", "-v", "-v", "-t", join(folder, "mail")];
+        return spawnSync("opendmarc", args, { encoding: "utf8" }).stdout;
+      });
+      rmSync(folder, { recursive: true });
+      expect(said[0]).toContain("dmarc=pass (p=none dis=none) header.from=example.com");
+      expect(said[1]).toContain("dmarc=fail (p=none dis=none) header.from=example.com");
+    },
+  );
 });
+
+/** What a receiver finds of SPF, DKIM and DMARC. */
+async function judge(raw: string, sender: string) {
+  const records = recordsOf(await (await fetch(`${system.local.world.http}/dns`)).json());
+  return authenticate(raw, {
+    ...{ ip: "127.0.0.1", helo: "gateway.example.com", mta: RECEIVER, sender },
+    resolver: async (name: string, type: string) => {
+      const found = type === "TXT" ? records.get(name.toLowerCase()) : undefined;
+      if (!found) throw Object.assign(new Error("ENODATA"), { code: "ENODATA" });
+      return [[found]];
+    },
+  });
+}
 
 /** The local world's own records, by name. */
 function recordsOf(answer: unknown): Map<string, string> {
