@@ -26,6 +26,8 @@ export interface AuthenticateNeeds {
   retryAfter(caller: Caller, request: Request): Promise<number>;
   /** The number of the account whose token this is; undefined when there is none. Case-insensitive. */
   authenticateAccount(token: string): Promise<number | undefined>;
+  /** Counts a request with any of the account's tokens, and says the same. Never rejects. */
+  accountRetryAfter(accountId: number, request: Request): Promise<number>;
 }
 
 export function serverToken(request: Request): string {
@@ -48,19 +50,23 @@ export async function authenticateServer(
     return refused(OUT_OF_SCOPE, `This Server token may ${MAY[token.scope]}.`);
   const retryAfterSeconds = await needs.retryAfter(caller, request);
   if (retryAfterSeconds === 0) return { ok: caller };
-  const error = apiError(429, "Rate limit of this Server token exceeded. Please try again later.");
+  return tooMany("this Server token", retryAfterSeconds);
+}
+
+function tooMany(whose: string, retryAfterSeconds: number): Result<never> {
+  const error = apiError(429, `Rate limit of ${whose} exceeded. Please try again later.`);
   return { error: { ...error, retryAfterSeconds } };
 }
 
 export async function authenticateAccount(
   request: Request,
-  needs: Pick<AuthenticateNeeds, "authenticateAccount">,
+  needs: Pick<AuthenticateNeeds, "authenticateAccount" | "accountRetryAfter">,
 ): Promise<Result<number>> {
   const token = request.headers.get(ACCOUNT_HEADER)?.trim() ?? "";
   const accountId = await lookUp(token, (known) => needs.authenticateAccount(known));
-  return accountId === undefined
-    ? refused(10, "Request does not contain a valid Account token.")
-    : { ok: accountId };
+  if (accountId === undefined) return refused(10, "Request does not contain a valid Account token.");
+  const retryAfterSeconds = await needs.accountRetryAfter(accountId, request);
+  return retryAfterSeconds === 0 ? { ok: accountId } : tooMany("this Account", retryAfterSeconds);
 }
 
 function isFromAllowed(request: Request, ranges: string[]): boolean {

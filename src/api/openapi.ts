@@ -49,9 +49,9 @@ const ANYWHERE: Record<number, string> = {
   10: "The token is missing or wrong",
   100: "What is needed to answer is away: try again",
   101: "An unexpected error",
+  429: "More requests than the token may make; `Retry-After` says when to go on",
 };
 const WITH_SERVER_TOKEN: Record<number, string> = {
-  429: "More requests than the token may make; `Retry-After` says when to go on",
   1480: "The token does not allow the caller's address",
   1481: "The token's scope does not allow this",
 };

@@ -23,6 +23,11 @@ import { regionOfRequest } from "./request-region.ts";
 /** A token that has no limit of its own: what no honest client reaches, and what one Worker can serve. */
 const REQUESTS_PER_MINUTE = 1_200_000;
 
+/** With an account's tokens together: a thousand a second, each of which asks the directory. People and scripts make a few. */
+const ACCOUNT_REQUESTS_PER_MINUTE = 60_000;
+/** Accounts have no Outbox that would count for them: one of no server does, in each region, which never holds anything. */
+const NO_SERVER = 0;
+
 export function apiNeeds(env: Env): ApiNeeds {
   const gate: ScheduleGateNeeds = {
     ...acceptNeeds(env),
@@ -60,6 +65,11 @@ function authenticateNeeds(env: Env): AuthenticateNeeds {
       return rates.retryAfter({ token: token.hash, perMinute }, (wanted) => borrow(env, name, wanted));
     },
     authenticateAccount: (token) => accountOfToken(env.DIRECTORY, token),
+    accountRetryAfter(accountId, request) {
+      const name = shardName(NO_SERVER, { region: regionOfRequest(request), number: 0 });
+      const of = { token: `account ${accountId}`, perMinute: ACCOUNT_REQUESTS_PER_MINUTE };
+      return rates.retryAfter(of, (wanted) => borrow(env, name, wanted));
+    },
   };
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { TokenPolicy } from "../../src/accounts/policy.ts";
-import { authenticateServer } from "../../src/api/authenticate.ts";
+import { authenticateAccount, authenticateServer } from "../../src/api/authenticate.ts";
 import { errorResponse } from "../../src/api/error.ts";
 import { POLICY, TOKEN } from "./sending.ts";
 
@@ -65,6 +65,33 @@ describe("a scope", () => {
     ["read", "full", 1481],
   ] as const)("%s, where %s is asked for: %d", async (scope, asked, code) => {
     expect((await ask({ scope }, { scope: asked })).code).toBe(code);
+  });
+});
+
+describe("an account that asked too often", () => {
+  const askFor = async (token: string) => {
+    const counted: number[] = [];
+    const headers = { "X-Postmark-Account-Token": token };
+    const answer = await authenticateAccount(new Request("http://x/servers", { headers }), {
+      authenticateAccount: async (known) => (known === TOKEN ? 7 : undefined),
+      async accountRetryAfter(accountId) {
+        counted.push(accountId);
+        return 17;
+      },
+    });
+    if (!("error" in answer)) throw new Error("it was let in");
+    return { response: errorResponse(answer.error), counted };
+  };
+
+  it("is told when to come again", async () => {
+    const { response, counted } = await askFor(TOKEN);
+    expect([response.status, response.headers.get("Retry-After"), counted]).toEqual([429, "17", [7]]);
+    expect(await response.json()).toMatchObject({ ErrorCode: 429 });
+  });
+
+  it("is not counted for who has no token of it", async () => {
+    const { response, counted } = await askFor("another");
+    expect([response.status, counted]).toEqual([401, []]);
   });
 });
 

@@ -128,7 +128,11 @@ export async function openReading(): Promise<Reading> {
   const declared = [messageEndpoints, bounceEndpoints, suppressionEndpoints].flatMap((family) =>
     family(needs),
   );
-  const noAccounts = { ...needs, authenticateAccount: async () => undefined };
+  const noAccounts = {
+    ...needs,
+    authenticateAccount: async () => undefined,
+    accountRetryAfter: async () => 0,
+  };
   app.route("/", mount(declared, noAccounts));
   reading.app = app as unknown as Hono;
   return reading;

@@ -66,6 +66,7 @@ export function recorder(policy: ServerPolicy = POLICY): Recorder {
       authenticate: async (token) =>
         token.toLowerCase() === TOKEN ? { policy, token: FULL_TOKEN } : undefined,
       retryAfter: async () => 0,
+      accountRetryAfter: async () => 0,
       async accept(_policy, submissions, { idempotency }) {
         made.calls.push({ submissions, idempotency });
         if (made.reply) return made.reply;

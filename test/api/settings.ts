@@ -88,6 +88,7 @@ export async function openSettings<M extends object>(
     authenticate: (token) =>
       new PolicyCache((serverId) => loadPolicy(db.directory, serverId), now).byToken(token, "local"),
     retryAfter: async () => 0,
+    accountRetryAfter: async () => 0,
     authenticateAccount: (token) => accountOfToken(db.directory, token),
   };
   const settings: Settings = {
