@@ -89,7 +89,7 @@ async function fill(serverId: number) {
     await world.mail.put(`raw/${serverId}/${from}`, "mail that came in");
     await world.archive
       .prepare(
-        "INSERT INTO inbound VALUES (?, ?, 1, 'processed', ?, 'x@y.example', '', '', '', NULL, ?, '{}', '')",
+        "INSERT INTO inbound VALUES (?, ?, 1, 'processed', ?, 'x@y.example', '', '', '', NULL, ?, '{}', '', NULL)",
       )
       .bind(serverId, from, from, `raw/${serverId}/${from}`)
       .run();

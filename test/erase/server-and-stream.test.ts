@@ -38,7 +38,7 @@ async function fill(serverId: number): Promise<[MessageRecord, MessageRecord]> {
       .bind(serverId, broadcast.id),
     world.archive
       .prepare(
-        "INSERT INTO inbound VALUES (?, 'i', 1, 'processed', 'a@b.example', 'x@y.example', '', '', '', NULL, ?, '{}', '')",
+        "INSERT INTO inbound VALUES (?, 'i', 1, 'processed', 'a@b.example', 'x@y.example', '', '', '', NULL, ?, '{}', '', NULL)",
       )
       .bind(serverId, `raw/${serverId}`),
   ]);

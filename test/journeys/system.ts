@@ -53,7 +53,9 @@ export class System {
     this.#process = child;
     for (const stream of [child.stdout, child.stderr])
       stream?.on("data", (chunk: Buffer) => {
-        this.#said = (this.#said + chunk.toString()).slice(-20_000);
+        // A test that asks again and again is not to drown what else is said.
+        const said = chunk.toString().replaceAll(/^\{"event":"request".*\n/gm, "");
+        this.#said = (this.#said + said).slice(-20_000);
       });
     const ready = () => {
       if (child.exitCode !== null) throw new Error(`npm start ended with ${child.exitCode}: ${this.#said}`);
@@ -137,18 +139,21 @@ export class System {
 
   /** Why what waits is waiting, and what was said of it: for a test that has waited in vain. */
   async explain(): Promise<string> {
-    const asked = ["/health/ledger", "/destinations", "/messages/outbound?count=3&offset=0&status=queued"];
-    const answers = await Promise.all(
-      asked.map(async (path) => {
-        try {
-          return `${path}: ${JSON.stringify((await this.api("GET", path)).json)}`;
-        } catch (error) {
-          // Perhaps that is why.
-          return `${path}: ${String(error)}`;
-        }
-      }),
-    );
-    const said = this.#said.split("\n").filter((line) => !line.includes('"event":"request"'));
+    const ask = async (path: string) => {
+      try {
+        return JSON.stringify((await this.api("GET", path)).json);
+      } catch (error) {
+        // Perhaps that is why.
+        return String(error);
+      }
+    };
+    const answers: string[] = [];
+    for (const path of ["/health/ledger", "/destinations"]) answers.push(`${path}: ${await ask(path)}`);
+    const queued = await ask("/messages/outbound?count=500&offset=0&status=queued");
+    const ids = [...queued.matchAll(/"MessageID":"([^"]+)"/g)].map(([, id]) => String(id));
+    for (const id of [ids.at(0), ids.at(-1)])
+      if (id) answers.push(`${id}: ${await ask(`/messages/outbound/${id}/timeline`)}`);
+    const said = this.#said.split("\n");
     const log = join(this.home, "gateway.log");
     const gateway = existsSync(log) ? readFileSync(log, "utf8").split("\n").slice(-20) : [];
     return [...answers, ...said.slice(-30), ...gateway].join("\n").slice(0, 20_000);
