@@ -49,6 +49,7 @@ export async function claimGroups(
     const recipients = emails.filter((_, r) => group.recipients[r]?.state === "waiting");
     granted.push({ ref, found, attempt: group.attempts + 1, recipients, message: source(found, shelf) });
   }
+  if (granted.length > 0) context.store.claimsBegin();
   const claims = await Promise.all(
     granted.map(async ({ ref, found, attempt, recipients, message }): Promise<Claim> => {
       const { stream, acceptedAt, fromDomain, bounceType, returnPathDomain, isDsn, summary } = found.message;

@@ -1,7 +1,7 @@
 /**
  * Who waits for what: every group of recipients that is not final stands in its domain's line, and is exactly one of ready,
  * handed to the queue, claimed by a consumer, or waiting for its next try. Pure and in memory; the packs are the truth it
- * is rebuilt from. A restart forgets claims, so it grants none of what it finds for one claim's time: a consumer that still
+ * is rebuilt from. A restart forgets claims, so it grants none of what it finds for one claim's time (store.ts): a consumer that still
  * works renews, and takes them again.
  */
 import type { Hold, JobRef } from "../mail/job.ts";
@@ -109,14 +109,18 @@ export class Lines {
     return true;
   }
 
-  renew(refs: JobRef[], claimer: string, now: number): void {
+  /** Whether any is renewed. */
+  renew(refs: JobRef[], claimer: string, now: number): boolean {
+    let isAny = false;
     for (const ref of refs) {
       const place = this.#places.get(keyOf(ref));
       const free = place?.phase === "claimed" && (place.claimer === claimer || place.claimer === "");
       if (!place || !free) continue;
       place.claimer = claimer;
       place.until = now + CLAIM_MS;
+      isAny = true;
     }
+    return isAny;
   }
 
   /** After an attempt that left someone waiting. */

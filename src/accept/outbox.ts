@@ -12,7 +12,6 @@ import type { MessagePage } from "../archive/page.ts";
 import { type PendingNow, pendingOf, QUIET_MS } from "../archive/pending.ts";
 import type { ToErase } from "../mail/erasure.ts";
 import type { Claim, Hold, JobRef, OutboxPort, Settlement } from "../mail/job.ts";
-import { CLAIM_MS } from "../mail/job.ts";
 import type { MessageRecord } from "../mail/record.ts";
 import type { WaitingDomain } from "../mail/waiting.ts";
 import { endsWithin } from "../mail/within.ts";
@@ -69,7 +68,7 @@ export class OutboxObject extends DurableObject implements OutboxPort {
     super(ctx, env);
     this.#needs = needs;
     this.#store = new Store(ctx.storage);
-    this.#shelf = new Shelf(this.#store, needs.now() + CLAIM_MS);
+    this.#shelf = new Shelf(this.#store, needs.now());
     this.#server = new KnownServer(this.#store, needs, ctx.id.name);
     this.#handOver = new HandOver(this.#shelf, this.#server, needs);
     this.#flush = new Flush(this.#store, this.#shelf, this.#server, needs);
@@ -79,7 +78,7 @@ export class OutboxObject extends DurableObject implements OutboxPort {
     if (this.#shelf.lines.size > 0 || this.#flush.due() !== undefined)
       ctx.blockConcurrencyWhile(async () => {
         this.#alarmAt = (await ctx.storage.getAlarm()) ?? undefined;
-        this.#wakeBy(needs.now() + CLAIM_MS);
+        this.#wakeBy(Math.max(this.#nextWake() ?? 0, needs.now()));
       });
   }
 
@@ -114,7 +113,7 @@ export class OutboxObject extends DurableObject implements OutboxPort {
   }
 
   async renew(refs: JobRef[], claimer: string): Promise<void> {
-    this.#shelf.lines.renew(refs, claimer, this.#needs.now());
+    if (this.#shelf.lines.renew(refs, claimer, this.#needs.now())) this.#store.claimsBegin();
   }
 
   async settle(settlements: Settlement[]): Promise<void> {

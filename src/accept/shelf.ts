@@ -36,11 +36,16 @@ export class Shelf {
   /** Changed and not saved: these must not leave memory. */
   readonly #unsaved = new Map<number, Pack>();
 
-  /** What is found in the store may be claimed by a consumer that this object has forgotten: until `graceUntil`. */
-  constructor(store: Store, graceUntil: number) {
+  /** What is found in the store may be claimed by a consumer that this object has forgotten. */
+  constructor(store: Store, now: number) {
     this.#store = store;
+    let until: number | undefined;
+    const oldClaimsUntil = () => {
+      until ??= store.oldClaimsUntil(now);
+      return until;
+    };
     for (const pack of store.packs()) {
-      this.#index(pack, graceUntil);
+      this.#index(pack, oldClaimsUntil);
       const behind = pack.progress.some((p) => p.archived < messageVersion(p) || !isTold(p));
       if (behind || pack.hasBody || !pack.progress.some((p) => p.groups.some(isWaiting)))
         this.dirty.set(pack.id, 0);
@@ -188,7 +193,7 @@ export class Shelf {
     return lost;
   }
 
-  #index(pack: Pack, perhapsClaimedUntil?: number): void {
+  #index(pack: Pack, oldClaimsUntil?: () => number): void {
     pack.messages.forEach((message, slot) => {
       this.#where.set(message.id, pack.id);
       message.groups.forEach((group, g) => {
@@ -198,7 +203,7 @@ export class Shelf {
         this.lines.add(
           ref,
           message.giveUpAt,
-          at.nextTryAt ? { dueAt: at.nextTryAt } : { perhapsClaimedUntil },
+          at.nextTryAt ? { dueAt: at.nextTryAt } : { perhapsClaimedUntil: oldClaimsUntil?.() },
         );
       });
     });

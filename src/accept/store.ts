@@ -4,6 +4,7 @@
  */
 import type { ServerPolicy } from "../accounts/policy.ts";
 import type { Accepted } from "../mail/accepted.ts";
+import { CLAIM_MS } from "../mail/job.ts";
 import {
   type Counts,
   countPack,
@@ -57,6 +58,7 @@ export class Store {
   #lastPack: number;
   #anySuppressed: boolean;
   #closed: boolean;
+  #awaitsOldClaims = false;
 
   constructor(storage: DurableObjectStorage) {
     const { sql } = storage;
@@ -274,6 +276,26 @@ export class Store {
       else this.#sql.exec("INSERT OR IGNORE INTO suppressed VALUES (?, ?)", stream, email);
       if (!removed) this.#anySuppressed = true;
     }
+  }
+
+  /**
+   * Until when claims may hold that an earlier life of this object granted. It is told again until this life grants one itself: an object
+   * that wakes now and then would else wait for them anew each time, and never hand over what it found. A row, where it was not known.
+   */
+  oldClaimsUntil(now: number): number {
+    const row = this.#sql.exec("SELECT value FROM known WHERE name = 'old claims'").toArray()[0];
+    this.#awaitsOldClaims = true;
+    // A clock that was ahead must not hold mail.
+    if (row) return Math.min(Number(row.value), now + CLAIM_MS);
+    this.#sql.exec("INSERT INTO known VALUES ('old claims', ?)", String(now + CLAIM_MS));
+    return now + CLAIM_MS;
+  }
+
+  /** A claim is granted, or an old one was renewed: the next life has to wait for it. */
+  claimsBegin(): void {
+    if (!this.#awaitsOldClaims) return;
+    this.#sql.exec("DELETE FROM known WHERE name = 'old claims'");
+    this.#awaitsOldClaims = false;
   }
 
   known(): Known | undefined {

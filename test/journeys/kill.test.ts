@@ -39,6 +39,22 @@ function randomOf(seed: number): () => number {
   };
 }
 
+describe("killed with mail under way, and asked nothing afterwards", () => {
+  it("delivers it: an Outbox that goes to sleep meanwhile does not begin to wait anew when it wakes", async () => {
+    const to = Array.from({ length: 60 }, (_, n) => `quiet-${n}@q${n % 5}.example`);
+    const batch = to.map((To) => ({ From: "sender@example.com", To, Subject: "s", TextBody: "t" }));
+    expect((await system.api("POST", "/email/batch", batch)).status).toBe(200);
+    system.killTree();
+    await system.startAgain();
+    // The inbox alone is looked at, which is not the Outbox's: nothing keeps that one awake.
+    const arrived = async () => {
+      const found = await system.inbox({ limit: "5000" });
+      return found.filter((m) => m.envelope.to.some((address) => address.startsWith("quiet-"))).length;
+    };
+    await until("all arrive", async () => (await arrived()) >= to.length, 150_000);
+  }, 300_000);
+});
+
 describe("killed at random", () => {
   it(`delivers every message whose 200 or 250 came, seed ${SEED}`, async () => {
     const random = randomOf(SEED);
