@@ -56,7 +56,8 @@ class Doors {
   }
 
   async open(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const path = new URL(request.url ?? "/", "http://gateway").pathname;
+    // Anybody may ask for "//", which is no URL.
+    const path = URL.parse(request.url ?? "/", "http://gateway")?.pathname ?? "";
     try {
       if (path === "/egress") return await this.#egress(request, response);
       if (path === "/healthz") return answer(response, 200, "ok\n");

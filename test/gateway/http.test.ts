@@ -110,6 +110,11 @@ describe("what operators see", () => {
     expect(text).not.toContain("good.test");
   });
 
+  it("survives a path that is no URL, as anybody may ask for", async () => {
+    expect((await fetch(`${gateway.url}//`)).status).toBe(404);
+    expect((await fetch(`${gateway.url}/healthz`)).status).toBe(200);
+  });
+
   it("says which port is taken, and exits 1", async () => {
     const port = new URL(gateway.url).port;
     const second = new GatewayProcess({ EDGEPOST_GATEWAY_HTTP_PORT: port });
