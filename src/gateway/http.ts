@@ -14,6 +14,8 @@ export interface HttpNeeds {
   egress: Pick<Egress, "send">;
   metrics: Metrics;
   secret: string;
+  isStopping(): boolean;
+  /** Whether mail is taken at the front door. Sending needs no spool. */
   isReady(): boolean;
   log(event: string, fields: Record<string, unknown>): void;
 }
@@ -62,7 +64,7 @@ class Doors {
       if (path === "/egress") return await this.#egress(request, response);
       if (path === "/healthz") return answer(response, 200, "ok\n");
       if (path === "/readyz")
-        return this.#needs.isReady() ? answer(response, 200, "ready\n") : stopping(response);
+        return this.#needs.isReady() ? answer(response, 200, "ready\n") : notReady(response, this.#needs);
       if (path !== "/metrics") return answer(response, 404, "no such page\n");
       const { registry } = this.#needs.metrics;
       response.setHeader("content-type", registry.contentType);
@@ -79,7 +81,7 @@ class Doors {
     const given = sha256(request.headers.authorization ?? "");
     if (!timingSafeEqual(given, this.#secretHash)) return answer(response, 401, "the secret is wrong\n");
     if (request.method !== "POST") return answer(response, 405, "POST only\n");
-    if (!this.#needs.isReady()) return stopping(response);
+    if (this.#needs.isStopping()) return notReady(response, this.#needs);
     if (this.#bytesInHand > MAX_BYTES_IN_HAND) return answer(response, 503, "too much in hand\n");
     const work: Promise<void>[] = [];
     try {
@@ -119,8 +121,8 @@ function answer(response: ServerResponse, status: number, text: string): void {
   response.writeHead(status, { "content-type": "text/plain; charset=utf-8" }).end(text);
 }
 
-function stopping(response: ServerResponse): void {
-  answer(response, 503, "the gateway stops\n");
+function notReady(response: ServerResponse, { isStopping }: HttpNeeds): void {
+  answer(response, 503, isStopping() ? "the gateway stops\n" : "the spool could keep nothing\n");
 }
 
 function sha256(text: string): Buffer {

@@ -34,8 +34,9 @@ async function main(): Promise<void> {
   const front = frontDoor(config, metrics.registry, log);
 
   let stopping = false;
+  const isStopping = () => stopping;
   const isReady = () => !stopping && (front?.isReady() ?? true);
-  const server = newHttpServer({ egress, metrics, secret: config.secret, isReady, log });
+  const server = newHttpServer({ egress, metrics, secret: config.secret, isStopping, isReady, log });
   const smtp = (await front?.open()) ?? [];
   server.on("error", (error: NodeJS.ErrnoException) => fail(listenError(error, config)));
   server.listen(config.port, config.host, () => {

@@ -1,7 +1,11 @@
 /** The gateway's HTTP side: who may ask, what is refused, and what operators see. */
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { readConfig } from "../../src/gateway/config.ts";
 import { MAX_MESSAGE_BYTES } from "../../src/mail/egress.ts";
+import { certificate } from "./certificate.ts";
 import { frame, GatewayProcess, MESSAGE, SECRET } from "./gateway-process.ts";
 import { ScriptedMx } from "./scripted-mx.ts";
 import { TestDns } from "./test-dns.ts";
@@ -93,6 +97,29 @@ describe("/egress", () => {
     void writer.close();
     expect(JSON.parse((await reader?.read())?.value ?? "")).toMatchObject({ key: "late/x/1" });
     expect((await reader?.read())?.done).toBe(true);
+  });
+});
+
+describe("a spool that could keep nothing", () => {
+  it("is no reason not to send: only the front door is not ready", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "edgepost-full-"));
+    const { cert, key } = await certificate("gateway.test");
+    writeFileSync(join(folder, "cert.pem"), cert);
+    writeFileSync(join(folder, "key.pem"), key);
+    const full = await new GatewayProcess({
+      EDGEPOST_DNS: dns.server,
+      EDGEPOST_MX_PORT: String(mx.port),
+      EDGEPOST_WORKER_URL: "http://127.0.0.1:9",
+      GATEWAY_SMTP_LISTEN: "127.0.0.1:0:mx",
+      GATEWAY_TLS_CERT: join(folder, "cert.pem"),
+      GATEWAY_TLS_KEY: join(folder, "key.pem"),
+      // No disk is emptier than empty.
+      GATEWAY_SPOOL_LIMITS: JSON.stringify({ freeShare: 1.1 }),
+    }).start();
+    const ready = await fetch(`${full.url}/readyz`);
+    expect([ready.status, await ready.text()]).toEqual([503, "the spool could keep nothing\n"]);
+    expect(await full.sendOne("a@good.test")).toMatchObject({ result: "delivered" });
+    await full.end();
   });
 });
 
