@@ -81,9 +81,11 @@ export class Forwarder {
   #forwardSome(): void {
     const { breaker, groups, waiting } = this.#needs;
     const now = performance.now();
-    // While the Worker is away, a batch that has failed often is no probe: it may be the batch.
+    // While the Worker is away, a batch that has failed often is no probe: it may be the batch. When it answers again, one is tried all
+    // the same: without new mail nobody else would find out that it takes mail.
+    const isAway = breaker.isOpen && !breaker.isHalfOpen;
     const mayGo = ({ notBefore, group, attempts }: Waiting) =>
-      notBefore <= now && groups.mayProbe(group, now) && !(breaker.isOpen && attempts >= SUSPECT_ATTEMPTS);
+      notBefore <= now && groups.mayProbe(group, now) && !(isAway && attempts >= SUSPECT_ATTEMPTS);
     while (this.#isStarted && !this.#hasEnded && this.#lanes.size < (breaker.isOpen ? 1 : LANES)) {
       if (breaker.isOpen && !breaker.mayProbe(now)) return;
       const entry = waiting.next(mayGo);
@@ -233,9 +235,11 @@ export class Forwarder {
   }
 
   #again(entry: Waiting): void {
-    // The Worker's absence is the breaker's matter; when it is back, no batch should wait for long.
-    const longest = this.#needs.breaker.isOpen ? FIRST_AGAIN_MS : LONGEST_AGAIN_MS;
-    entry.notBefore = performance.now() + Math.min(longest, FIRST_AGAIN_MS * 2 ** entry.attempts);
+    // The Worker's absence is the breaker's matter; when it is back, no batch should wait for long. A suspect lets all others try before.
+    const isSuspect = entry.attempts >= SUSPECT_ATTEMPTS;
+    const away = isSuspect ? LONGEST_AGAIN_MS : FIRST_AGAIN_MS;
+    const backOff = Math.min(LONGEST_AGAIN_MS, FIRST_AGAIN_MS * 2 ** entry.attempts);
+    entry.notBefore = performance.now() + (this.#needs.breaker.isOpen ? away : backOff);
     entry.attempts++;
   }
 }

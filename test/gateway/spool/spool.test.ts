@@ -159,6 +159,32 @@ describe("what was spooled", () => {
     expect(under.files("waiting").length).toBe(1);
   });
 
+  it("goes when the Worker is back, though each batch has failed often, one always fails, and no new mail comes", async () => {
+    const { folder: bad } = await filled(1, { serverId: 9 });
+    const { folder, ids } = await filled(1);
+    const [name = ""] = names(bad);
+    renameSync(join(bad, "waiting", name), join(folder, "waiting", name));
+    fake.mode = "500";
+    fake.malformed.add(9);
+    const under = await begin(fake, { folder });
+    const attempts = () =>
+      Object.values(
+        Object.groupBy(
+          under.events.filter(({ event }) => event === "spool: not taken"),
+          ({ fields }) => String(fields.key),
+        ),
+      ).map((events) => events?.length ?? 0);
+    await until(
+      () => attempts().filter((count) => count >= 3).length === 2,
+      "both have failed often",
+      60_000,
+    );
+    fake.mode = "ok";
+    await until(() => fake.ids.length === 1, "the good one is taken", 60_000);
+    expect(fake.ids).toEqual(ids);
+    await until(() => under.files("waiting").join() === name, "its file is gone, and the other one waits");
+  });
+
   it("is taken out of its folder by hand without harm", async () => {
     const { folder, ids } = await filled(12);
     fake.mode = "500";
