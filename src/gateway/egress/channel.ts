@@ -100,6 +100,7 @@ export class Channel {
     context: SecureContext,
     timeoutMs: number,
   ): Promise<{ certificateError: string }> {
+    this.insist();
     const plain = this.#socket;
     plain.removeAllListeners();
     plain.on("error", () => {}); // the TLS socket tells of it
@@ -161,6 +162,7 @@ export class Channel {
     }
   }
 
+  /** For a channel that has not ended: its end is what rejects, and comes once. */
   #once(socket: Socket, event: string, timeoutMs: number, what: string): Promise<void> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => this.end(`${what} in ${seconds(timeoutMs)}`), Math.max(1, timeoutMs));

@@ -292,6 +292,18 @@ describe("servers that are none", () => {
     expect(outcome).toMatchObject({ result: "deferred", concerns: "destination", uncertain: false });
   });
 
+  it("has an end where a flood of replies comes behind the one to STARTTLS: in clear, over another connection", async () => {
+    play({
+      extensions: ["STARTTLS"],
+      on: (what) =>
+        what === "STARTTLS"
+          ? (s: Session) => void s.socket.write(`220 go on\r\n${"250 ok\r\n".repeat(300)}`)
+          : undefined,
+    });
+    expect(await gateway.sendOne("a@good.test")).toMatchObject({ result: "delivered", hop: { tls: "" } });
+    expect(mx.sessions).toBe(2);
+  });
+
   it("has one time for a reply, however slowly it comes", async () => {
     const drip = ({ socket }: Session) => {
       const timer = setInterval(() => socket.write("2"), 50);
