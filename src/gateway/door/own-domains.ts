@@ -32,6 +32,7 @@ export class OwnDomainList {
   readonly #path: string;
   readonly #known = new ExpiringMap<boolean>(KNOWN_MS, MAX_KNOWN);
   #domains: Set<string> | undefined;
+  /** As it is on disk. */
   #text = "";
   #refreshedAt = Number.NEGATIVE_INFINITY;
   #refresh: Promise<void> | undefined;
@@ -46,7 +47,10 @@ export class OwnDomainList {
   async load(): Promise<void> {
     try {
       const list = await readStateFile(this.#path);
-      if (list !== undefined) this.#take(DomainsShape.parse(list));
+      if (list === undefined) return;
+      const parsed = DomainsShape.parse(list);
+      this.#take(parsed);
+      this.#text = JSON.stringify(parsed);
     } catch (error) {
       // The Worker has the list too.
       this.#needs.log("the list of own domains is lost", { error: String(error).slice(0, 300) });
@@ -101,11 +105,12 @@ export class OwnDomainList {
     const { worker, log } = this.#needs;
     try {
       const list = DomainsShape.parse(await worker.json("/gateway/domains", undefined, ASK_MS));
-      const before = this.#text;
       this.#take(list);
-      if (this.#text === before) return;
-      this.#writing = writeStateFile(this.#path, this.#text);
+      const text = JSON.stringify(list);
+      if (text === this.#text) return;
+      this.#writing = writeStateFile(this.#path, text);
       await this.#writing;
+      this.#text = text;
     } catch (error) {
       // What is known stays known.
       log("own domains not refreshed", { error: String(error).slice(0, 300) });
@@ -114,6 +119,5 @@ export class OwnDomainList {
 
   #take(list: z.infer<typeof DomainsShape>): void {
     this.#domains = new Set([...list.inbound, ...list.returnPath]);
-    this.#text = JSON.stringify(list);
   }
 }
