@@ -67,7 +67,9 @@ export class KeptLogins {
 
   keep(hash: string, account: SmtpAccount): void {
     const kept = this.#logins.get(hash);
-    const isSame = kept && JSON.stringify(kept.account) === JSON.stringify(account);
+    // What the disk did not take is tried again.
+    const isSaved = kept !== undefined && kept === this.#saved.get(hash);
+    const isSame = isSaved && JSON.stringify(kept.account) === JSON.stringify(account);
     if (isSame && kept.at > Date.now() - RENEW_MS) return;
     // Deleted first, so that the map stays in the order of time.
     this.#logins.delete(hash);

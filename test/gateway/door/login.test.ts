@@ -1,5 +1,5 @@
 /** Logins: what is good, what is not, and what is known while the Worker is away. */
-import { readFileSync, statSync } from "node:fs";
+import { mkdirSync, readFileSync, rmdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { KeptLogins } from "../../../src/gateway/door/kept-logins.ts";
@@ -242,6 +242,19 @@ describe("a login", () => {
     } finally {
       vi.useRealTimers();
     }
+  });
+
+  it("that the disk did not take is kept when it does", async () => {
+    const { kept, state, events } = await newLogins();
+    const blocked = join(state, "auth.json.new");
+    mkdirSync(blocked);
+    kept.keep("a hash", { serverId: 7, region: "local", shards: 2 });
+    await kept.end();
+    expect([kept.get("a hash"), events]).toEqual([undefined, ["logins could not be kept"]]);
+    rmdirSync(blocked);
+    kept.keep("a hash", { serverId: 7, region: "local", shards: 2 });
+    await kept.end();
+    expect(kept.get("a hash")).toEqual(ACCOUNT);
   });
 
   it("survives a file that is none", async () => {
