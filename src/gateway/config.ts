@@ -34,9 +34,13 @@ const list = z.string().transform((text) =>
 /** RFC 5321 §4.5.3.2.7 has a server wait five minutes for a command; the others bound what one client may hold. All in ms or counts. */
 const DoorLimits = z
   .object({
-    /** Sessions in all, from one address without AUTH, and from one address with it. */
+    /**
+     * Sessions in all; from one address where nobody has logged in lately; and from one where somebody has. A pool opens its connections
+     * before the first of them has logged in, and what is refused then is mail that its program calls failed: pools of fifty come in, two
+     * behind one address too. Fifty strangers could hold all sessions then, each for ten minutes; who has more addresses could with 20 as well.
+     */
     sessions: z.number().default(5_000),
-    sessionsPerAddress: z.number().default(20),
+    sessionsPerAddress: z.number().default(100),
     sessionsPerKnownAddress: z.number().default(200),
     /** Silence, and a session's whole time without AUTH and with it. */
     idle: z.number().default(300_000),

@@ -170,6 +170,14 @@ describe("a flood of connections", () => {
     await door.end();
   });
 
+  it("is not what a pool of fifty is that starts before any of it has logged in", async () => {
+    const door = await newDoor(fake);
+    const pool = await Promise.all(Array.from({ length: 50 }, () => SmtpClient.open(door.ports[1])));
+    const greetings = await Promise.all(pool.map((client) => client.reply()));
+    expect(greetings.filter((text) => !text.startsWith("220"))).toEqual([]);
+    await door.end();
+  });
+
   it("lets more of them in from where somebody has logged in", async () => {
     const door = await newDoor(fake, { limits: { sessionsPerAddress: 1, sessionsPerKnownAddress: 3 } });
     const first = await SmtpClient.loggedIn(door.ports[1]);
