@@ -175,6 +175,8 @@ export class Delivery {
       return;
     }
     session.countMessage();
+    // A pool logs in once, and may go on for a day.
+    if (session.account) session.needs.counts.know(session.countedBy);
     metrics.messages.inc({ result: session.account ? "accepted" : "received" });
     metrics.bytes.inc(sizes.bytes);
     // Nobody was there to hear of it: it is accepted all the same, and the client may send it again.

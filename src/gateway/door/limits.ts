@@ -1,6 +1,7 @@
 /**
- * Who has how many sessions, and what all sessions together hold in memory. Clients that have logged in within the hour may have more of
- * them: a pool of connections is how programs send mail. IPv6 addresses are counted by /64, which is what one customer has.
+ * Who has how many sessions, and what all sessions together hold in memory. Clients that have logged in, or sent mail after that, within the
+ * hour may have more of them: a pool of connections is how programs send mail. IPv6 addresses are counted by /64, which is what one
+ * customer has.
  */
 import { isIPv6 } from "node:net";
 import type { Reply } from "../../mail/reply.ts";
@@ -50,7 +51,7 @@ export class SessionCounts {
     this.#all--;
   }
 
-  /** It has logged in. */
+  /** It has logged in, or who has logged in there has sent mail. */
   know(address: string): void {
     this.#known.set(hostOf(address), true);
   }

@@ -1,6 +1,6 @@
 /** Nobody relays through the front door without a login, on any port and with any trick; and our own domains' mail is taken. */
 import { connect } from "node:net";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { newDoor, newState, type Under, until } from "./doors.ts";
 import { FakeWorker, INBOUND } from "./fake-worker.ts";
 import { SmtpClient } from "./smtp-client.ts";
@@ -186,6 +186,22 @@ describe("a flood of connections", () => {
     const fourth = await SmtpClient.open(door.ports[1]);
     expect(await fourth.reply()).toMatch(/^421 4\.7\.0/);
     for (const client of [first, second, third]) expect(await client.ask("NOOP")).toMatch(/^250/);
+    await door.end();
+  });
+
+  it("lets more of them in from where somebody sends mail who has logged in hours ago", async () => {
+    const door = await newDoor(fake, { limits: { sessionsPerAddress: 1, sessionsPerKnownAddress: 2 } });
+    const start = Date.now();
+    const first = await SmtpClient.loggedIn(door.ports[1]);
+    vi.useFakeTimers({ toFake: ["Date"], now: start + 50 * 60_000 });
+    try {
+      expect(await first.send("A: b\r\n\r\nx")).toMatch(/^250/);
+      vi.setSystemTime(start + 100 * 60_000);
+      const second = await SmtpClient.open(door.ports[1]);
+      expect(await second.reply()).toMatch(/^220/);
+    } finally {
+      vi.useRealTimers();
+    }
     await door.end();
   });
 });
