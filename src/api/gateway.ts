@@ -20,16 +20,26 @@ import type {
 } from "../mail/ingress.ts";
 import { MAX_BATCH_BYTES } from "../mail/ingress.ts";
 import { parseMessageId } from "../mail/message-id.ts";
+import { within } from "../mail/within.ts";
+import {
+  type BatchHead,
+  batchShape,
+  cut,
+  type Part,
+  type Refused,
+  refusedResult,
+  UNREADABLE,
+} from "./gateway-batch.ts";
 import { apiPath } from "./path.ts";
 import { readSmtpSubmission } from "./smtp-submission.ts";
 
 const MAX_ADDRESSES = 1_000;
+/** So long a batch may keep the answers of those that came with it from their sessions, which a gateway lets wait for ten seconds. */
+const SHARED_MS = 5_000;
 const REFUSE_INACTIVE =
   "406 You tried to send to a recipient that has been marked as inactive. Inactive recipients are ones that have generated a hard bounce, a spam complaint, or a manual suppression.";
 
-type Refused = Extract<IngressResult, { accepted: false }>;
 const NO_SERVER = refusedResult(550, "5.7.1", "this server does not exist any more");
-const UNREADABLE = refusedResult(554, "5.6.0", "the message could not be read");
 
 export interface GatewayNeeds {
   now(): number;
@@ -58,36 +68,6 @@ const loginShape = z.object({
   remoteAddress: z.string().max(64),
 });
 const addressesShape = z.object({ addresses: z.array(z.string().max(320)).max(MAX_ADDRESSES) });
-const notify = z.array(z.enum(["NEVER", "SUCCESS", "FAILURE", "DELAY"]));
-const messageShape = z.object({
-  messageId: z.string(),
-  envelope: z.object({
-    reversePath: z.string().max(320),
-    recipients: z
-      .array(
-        z.object({
-          address: z.string().min(1).max(320),
-          notify: notify.optional(),
-          orcpt: z.string().max(500).optional(),
-        }),
-      )
-      .min(1),
-    ret: z.enum(["FULL", "HDRS"]).optional(),
-    envid: z.string().max(100).optional(),
-  }),
-  session: z.string().max(100),
-  remoteAddress: z.string().max(64),
-  stream: z.string().max(100).optional(),
-  length: z.number().int().nonnegative(),
-}) satisfies z.ZodType<BatchMessage>;
-/** Of a message only what cuts the body: one that is not understood must not keep those beside it waiting. */
-const batchShape = z.object({
-  v: z.literal(1),
-  key: z.uuid(),
-  serverId: z.number().int().positive().optional(),
-  messages: z.array(z.looseObject({ length: z.number().int().nonnegative() })).min(1),
-});
-type BatchHead = z.infer<typeof batchShape>;
 
 export function gatewayRoutes(needs: GatewayNeeds): Hono {
   const app = new Hono({ getPath: apiPath });
@@ -120,7 +100,7 @@ export function gatewayRoutes(needs: GatewayNeeds): Hono {
   app.post("/gateway/ingress", async (c) => {
     const request = c.req.raw;
     if (!request.body) return c.text("no frames\n", 400);
-    const work: Promise<BatchResult>[] = [];
+    const work: Asked[] = [];
     try {
       for await (const { header, body } of decodeFrames(
         await chunksOf(request, request.body),
@@ -132,7 +112,8 @@ export function gatewayRoutes(needs: GatewayNeeds): Hono {
       // The frames before were whole, and may be accepted by now: they get their answers.
       if (work.length === 0) return c.text("malformed frames\n", 400);
     }
-    const results = await Promise.all(work);
+    const isShared = work.length > 1;
+    const results = await Promise.all(work.map((asked) => (isShared ? inTime(asked, needs) : asked.result)));
     return c.body(results.map((result) => `${JSON.stringify(result)}\n`).join(""), 200, {
       "content-type": "application/x-ndjson",
     });
@@ -156,12 +137,27 @@ interface Context {
   needs: GatewayNeeds;
 }
 
+interface Asked {
+  key: string;
+  /** Never rejects. */
+  result: Promise<BatchResult>;
+}
+
+/** One server's Outbox that does not answer is no reason not to answer for the others: its batch comes again, and then alone. */
+function inTime({ key, result }: Asked, { log }: GatewayNeeds): Promise<BatchResult> {
+  return within(SHARED_MS, result).catch((error: unknown) => {
+    log("batch not answered for", { key, error: String(error) });
+    return { key };
+  });
+}
+
 /** A batch that cannot be read is answered as one that was not accepted, so that those beside it are. */
-async function takeFrame(header: unknown, body: Uint8Array, context: Context): Promise<BatchResult> {
+function takeFrame(header: unknown, body: Uint8Array, context: Context): Asked {
   const batch = batchShape.safeParse(header);
-  if (batch.success) return take(batch.data, body, context);
+  if (batch.success) return { key: batch.data.key, result: take(batch.data, body, context) };
   context.needs.log("batch not understood", { issues: batch.error.issues.slice(0, 3) });
-  return { key: String((header as { key?: unknown } | null)?.key ?? "") };
+  const key = String((header as { key?: unknown } | null)?.key ?? "");
+  return { key, result: Promise.resolve({ key }) };
 }
 
 async function take(batch: BatchHead, body: Uint8Array, context: Context): Promise<BatchResult> {
@@ -177,25 +173,6 @@ async function take(batch: BatchHead, body: Uint8Array, context: Context): Promi
     context.needs.log("batch failed", { key, error: String(error) });
     return { key };
   }
-}
-
-interface Part {
-  message: BatchMessage;
-  bytes: Uint8Array;
-}
-
-/** In the batch's order; a refusal in the place of what is not understood. */
-function cut({ messages }: BatchHead, body: Uint8Array): (Part | Refused)[] {
-  let at = 0;
-  const parts = messages.map((given) => {
-    at += given.length;
-    const message = messageShape.safeParse(given);
-    return message.success
-      ? { message: message.data, bytes: body.subarray(at - given.length, at) }
-      : UNREADABLE;
-  });
-  if (at !== body.length) throw new Error("the lengths do not add up");
-  return parts;
 }
 
 /** Mail for our own addresses. */
@@ -267,10 +244,6 @@ function dsnWish({ reversePath, recipients, ret, envid }: Envelope): DsnWish | u
     ...(envid === undefined ? {} : { envid }),
     recipients: recipientWishes,
   };
-}
-
-function refusedResult(code: number, enhanced: string, text: string): Refused {
-  return { accepted: false, reply: { code, enhanced, text } };
 }
 
 function sha256(text: string): Promise<ArrayBuffer> {
