@@ -5,6 +5,12 @@ import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 /** An answer is a few lines; what is longer is not from our Worker. */
 const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
 
+interface Question {
+  bytes: Uint8Array | undefined;
+  type: string;
+  ms: number;
+}
+
 export class Worker {
   readonly #url: URL;
   readonly #secret: string;
@@ -36,8 +42,19 @@ export class Worker {
     this.#agent.destroy();
   }
 
-  #ask(path: string, what: { bytes: Uint8Array | undefined; type: string; ms: number }): Promise<string> {
-    const { bytes, type, ms } = what;
+  /** Asks again at once when a connection that was kept turns out to be closed: that says nothing about the Worker, and all may be repeated. */
+  async #ask(path: string, what: Question): Promise<string> {
+    const startedAt = performance.now();
+    try {
+      return await this.#askOnce(path, what);
+    } catch (error) {
+      const left = what.ms - (performance.now() - startedAt);
+      if ((error as NodeJS.ErrnoException).code !== "ECONNRESET" || left <= 0) throw error;
+      return this.#askOnce(path, { ...what, ms: left });
+    }
+  }
+
+  #askOnce(path: string, { bytes, type, ms }: Question): Promise<string> {
     return new Promise((resolve, reject) => {
       const open = this.#url.protocol === "https:" ? httpsRequest : httpRequest;
       const request = open(new URL(path, this.#url).href, {

@@ -22,18 +22,6 @@ export interface Asks {
   frames(path: string, bytes: Uint8Array, ms: number): Promise<unknown[]>;
 }
 
-/** Asks again at once when a connection that was kept turns out to be closed: that says nothing about the Worker. */
-export async function askIngress(worker: Asks, bytes: Uint8Array, ms: number): Promise<unknown[]> {
-  const startedAt = performance.now();
-  try {
-    return await worker.frames("/gateway/ingress", bytes, ms);
-  } catch (error) {
-    const left = ms - (performance.now() - startedAt);
-    if ((error as NodeJS.ErrnoException).code !== "ECONNRESET" || left <= 0) throw error;
-    return worker.frames("/gateway/ingress", bytes, left);
-  }
-}
-
 export interface Asked {
   key: string;
   messages: number;

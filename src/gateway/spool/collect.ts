@@ -7,7 +7,7 @@ import { randomBytes, randomInt, randomUUID } from "node:crypto";
 import { MAX_BATCH_BYTES } from "../../mail/ingress.ts";
 import type { Reply } from "../../mail/reply.ts";
 import type { Receipt, Submitted } from "../intake.ts";
-import { type Asks, askIngress, readAnswers } from "./answer.ts";
+import { type Asks, readAnswers } from "./answer.ts";
 import {
   type Arrival,
   type FormedBatch,
@@ -192,7 +192,7 @@ export class Collector {
       const lines = await new Promise<unknown[]>((resolve, reject) => {
         request = { giveUp: reject };
         this.#requests.add(request);
-        askIngress(worker, joinFrames(batches), ms).then(resolve, reject);
+        worker.frames("/gateway/ingress", joinFrames(batches), ms).then(resolve, reject);
       });
       return readAnswers(
         lines,

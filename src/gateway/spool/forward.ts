@@ -3,7 +3,7 @@
  * A file goes only when the Worker has said that it has the batch; it comes again with the same key until then, and is taken once.
  */
 import type { IngressResult } from "../../mail/ingress.ts";
-import { type Answers, type Asks, askIngress, readAnswers } from "./answer.ts";
+import { type Answers, type Asks, readAnswers } from "./answer.ts";
 import type { Breaker, Breakers } from "./breaker.ts";
 import { DamagedError, readSpoolFile, type SpoolFile } from "./file.ts";
 import type { Folder } from "./folder.ts";
@@ -188,7 +188,7 @@ export class Forwarder {
     let answers: Answers | undefined;
     let error = "no results";
     try {
-      answers = readAnswers(await askIngress(worker, frame, ms), [head]);
+      answers = readAnswers(await worker.frames("/gateway/ingress", frame, ms), [head]);
     } catch (cause) {
       // Nobody knows whether the Worker has it. It is asked again.
       error = String(cause).slice(0, 300);

@@ -14,9 +14,15 @@ export class FakeWorker extends WorkerStandIn {
   readonly recipients = new Set([`hash@${INBOUND}`, "pm.abc@bounces.example.com"]);
   domains = { inbound: [INBOUND], returnPath: ["bounces.example.com"] };
   delayMs = 0;
+  /** The next request finds its connection closed, as one that was kept for too long. */
+  closesNext = false;
   readonly logins: Login[] = [];
   readonly asked: string[] = [];
   protected override async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (this.closesNext) {
+      this.closesNext = false;
+      return void response.destroy();
+    }
     const body = request.method === "POST" ? await json(request) : undefined;
     if (this.mode === "hang") return;
     if (this.mode === "500") return void response.writeHead(500).end("no");

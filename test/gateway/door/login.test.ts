@@ -208,6 +208,16 @@ describe("a login", () => {
     }
   });
 
+  it("is asked about again when a connection that was kept is closed", async () => {
+    const { logins } = await newLogins();
+    expect(await logins.check(LOGIN)).toEqual({ account: ACCOUNT });
+    fake.closesNext = true;
+    const other = "6e6e6e6e-0000-4000-8000-000000000002";
+    fake.tokens.add(other);
+    expect(await logins.check({ ...LOGIN, user: other, password: other })).toEqual({ account: ACCOUNT });
+    expect(fake.closesNext).toBe(false);
+  });
+
   it("that is revoked is forgotten on disk too", async () => {
     const { logins, kept, state } = await newLogins();
     await logins.check(LOGIN);
