@@ -66,7 +66,12 @@ export class Worker {
         },
       });
       // Of the whole, and not of silence: a Worker that trickles is slow too.
-      const timer = setTimeout(() => request.destroy(new Error(`no answer within ${ms} ms`)), ms);
+      const timer = setTimeout(() => {
+        const late = new Error(`no answer within ${ms} ms`);
+        request.destroy(late);
+        // One that still waits for a connection would be told only when it has one.
+        reject(late);
+      }, ms);
       request.on("close", () => clearTimeout(timer));
       request.on("error", reject);
       request.on("response", (response) => readAnswer(response).then(resolve, reject));
