@@ -25,6 +25,9 @@ const MAX_BYTES_IN_HAND = 256 * 1024 * 1024;
 /** RFC 5321 §4.5.3.1.8 has servers take a hundred recipients. */
 const MAX_RECIPIENTS = 100;
 
+/** For a request to be here as a whole. Its answer may take longer: a mail server has ten minutes. */
+const REQUEST_MS = 300_000;
+
 const ConsignmentShape = z.object({
   /** A line of the journal is parted by spaces. */
   key: z.string().regex(/^[\x21-\x7e]{1,500}$/),
@@ -41,8 +44,7 @@ const ConsignmentShape = z.object({
 export function newHttpServer(needs: HttpNeeds): Server {
   const doors = new Doors(needs);
   const server = createServer((request, response) => void doors.open(request, response));
-  // A mail server may take ten minutes to answer, and its requester waits.
-  server.requestTimeout = 0;
+  server.requestTimeout = REQUEST_MS;
   server.keepAliveTimeout = 65_000;
   return server;
 }

@@ -4,6 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { readConfig } from "../../src/gateway/config.ts";
+import { newHttpServer } from "../../src/gateway/http.ts";
+import { newMetrics } from "../../src/gateway/metrics.ts";
 import { MAX_MESSAGE_BYTES } from "../../src/mail/egress.ts";
 import { certificate } from "./certificate.ts";
 import { frame, GatewayProcess, MESSAGE, SECRET } from "./gateway-process.ts";
@@ -120,6 +122,21 @@ describe("a spool that could keep nothing", () => {
     expect([ready.status, await ready.text()]).toEqual([503, "the spool could keep nothing\n"]);
     expect(await full.sendOne("a@good.test")).toMatchObject({ result: "delivered" });
     await full.end();
+  });
+});
+
+describe("the server", () => {
+  const needs = {
+    egress: { send: () => Promise.reject(new Error("nothing is sent here")) },
+    metrics: newMetrics(() => 0),
+    secret: SECRET,
+    isStopping: () => false,
+    isReady: () => true,
+    log: () => undefined,
+  };
+
+  it("waits for no request for ever, whose sender may be gone without a word", () => {
+    expect(newHttpServer(needs).requestTimeout).toBe(300_000);
   });
 });
 
