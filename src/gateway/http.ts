@@ -46,6 +46,10 @@ export function newHttpServer(needs: HttpNeeds): Server {
   const server = createServer((request, response) => void doors.open(request, response));
   server.requestTimeout = REQUEST_MS;
   server.keepAliveTimeout = 65_000;
+  // Out of file descriptors, most likely: those who are in go on, and the next may be taken again.
+  server.on("error", (error: NodeJS.ErrnoException) => {
+    if (server.listening) needs.log("accept failed", { error: error.code ?? error.message });
+  });
   return server;
 }
 

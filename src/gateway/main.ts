@@ -38,7 +38,9 @@ async function main(): Promise<void> {
   const isReady = () => !stopping && (front?.isReady() ?? true);
   const server = newHttpServer({ egress, metrics, secret: config.secret, isStopping, isReady, log });
   const smtp = (await front?.open()) ?? [];
-  server.on("error", (error: NodeJS.ErrnoException) => fail(listenError(error, config)));
+  server.on("error", (error: NodeJS.ErrnoException) => {
+    if (!server.listening) fail(listenError(error, config));
+  });
   server.listen(config.port, config.host, () => {
     const { port, family, address } = server.address() as AddressInfo;
     const http = `http://${family === "IPv6" ? `[${address}]` : address}:${port}`;

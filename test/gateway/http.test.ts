@@ -1,4 +1,5 @@
 /** The gateway's HTTP side: who may ask, what is refused, and what operators see. */
+import { once } from "node:events";
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -137,6 +138,15 @@ describe("the server", () => {
 
   it("waits for no request for ever, whose sender may be gone without a word", () => {
     expect(newHttpServer(needs).requestTimeout).toBe(300_000);
+  });
+
+  it("goes on when a connection can't be accepted, as without file descriptors", async () => {
+    const events: string[] = [];
+    const server = newHttpServer({ ...needs, log: (event) => events.push(event) }).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    server.emit("error", Object.assign(new Error("accept EMFILE"), { code: "EMFILE" }));
+    expect(events).toEqual(["accept failed"]);
+    server.close();
   });
 });
 
