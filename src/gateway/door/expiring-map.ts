@@ -16,7 +16,9 @@ export class ExpiringMap<V> {
   get(key: string): V | undefined {
     const entry = this.#entries.get(key);
     if (!entry) return undefined;
-    if (entry.until > Date.now()) return entry.value;
+    const left = entry.until - Date.now();
+    // More is left than it was given when the clock was set back: nobody knows how old it is.
+    if (left > 0 && left <= this.#ms) return entry.value;
     this.#entries.delete(key);
     return undefined;
   }

@@ -47,7 +47,8 @@ export class LoginExchange {
    */
   check(): Answer {
     const session = this.#session;
-    const age = Date.now() - this.#checkedAt;
+    // A clock that was set back makes it old, too.
+    const age = Math.abs(Date.now() - this.#checkedAt);
     if (!this.#credentials || !session.account || session.transaction.isBegun) return undefined;
     if (this.#isRevoked) return this.#revoke();
     if (age < CHECK_MS) return undefined;

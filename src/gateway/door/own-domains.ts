@@ -57,9 +57,9 @@ export class OwnDomainList {
     }
   }
 
-  /** To be called every now and then while there are sessions. */
+  /** To be called every now and then while there are sessions. A clock that was set back makes it old, too. */
   refreshIfOld(): void {
-    if (Date.now() - this.#refreshedAt >= REFRESH_MS) void this.#refreshNow();
+    if (Math.abs(Date.now() - this.#refreshedAt) >= REFRESH_MS) void this.#refreshNow();
   }
 
   /** undefined when nobody knows any domain. */

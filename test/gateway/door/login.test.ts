@@ -157,6 +157,19 @@ describe("AUTH", () => {
     await door.end();
   });
 
+  it("ends when the token is revoked, though the clock is set back", async () => {
+    const door = await newDoor(fake);
+    const client = await SmtpClient.loggedIn(door.ports[1]);
+    fake.tokens.delete(TOKEN);
+    vi.useFakeTimers({ toFake: ["Date"], now: Date.now() - 3_600_000 });
+    try {
+      expect(await client.ask("MAIL FROM:<a@b.test>")).toMatch(/^535 5\.7\.8/);
+    } finally {
+      vi.useRealTimers();
+    }
+    await door.end();
+  });
+
   it("in clear is for those who are told so", async () => {
     const door = await newDoor(fake, { authInClear: true });
     const client = await SmtpClient.open(door.ports[1]);
