@@ -103,7 +103,14 @@ const listener = z.string().transform((text, context): Listener => {
 const json = z
   .string()
   .default("{}")
-  .transform((text) => JSON.parse(text) as unknown);
+  .transform((text, context): unknown => {
+    try {
+      return JSON.parse(text);
+    } catch {
+      context.addIssue("is not JSON");
+      return z.NEVER;
+    }
+  });
 
 const Environment = z.object({
   /** The Worker's address: "https://edgepost.example.workers.dev". Without it there is no front door. */

@@ -181,6 +181,7 @@ describe("what operators see", () => {
     [{ GATEWAY_SECRET: "short" }, "GATEWAY_SECRET: needs 16 characters or more."],
     [{ GATEWAY_SECRET: SECRET, EDGEPOST_MX_PORT: "no" }, "EDGEPOST_MX_PORT: "],
     [{ GATEWAY_SECRET: SECRET, GATEWAY_NAME: "no name" }, "GATEWAY_NAME: is a host name."],
+    [{ GATEWAY_SECRET: SECRET, GATEWAY_SPOOL_LIMITS: "{age: 1}" }, "GATEWAY_SPOOL_LIMITS: is not JSON."],
   ])("names the variable that is wrong: %o", (environment, message) => {
     expect(() => readConfig(environment)).toThrow(message);
   });
