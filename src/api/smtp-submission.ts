@@ -63,7 +63,7 @@ export async function readSmtpSubmission(
   const to = mailboxes(email?.to);
   const cc = mailboxes(email?.cc);
   const shown = new Set([...to, ...cc].map((m) => m.email.toLowerCase()));
-  const from = senderOf(header("from"));
+  const from = senderOf(fieldOf(email, "from"));
   const stream = bound ?? (header("x-pm-message-stream").trim() || DEFAULT_STREAM);
   const metadata = readMetadata(metadataOf(email));
   const submission: SmtpSubmission = {
@@ -114,12 +114,22 @@ function problem(result: Result<unknown>): ReturnType<typeof refused> | undefine
 
 /** The field's text, decoded and unfolded; "" when there is none. The first of several. */
 function headerOf(email: Email | undefined, name: string): string {
-  return decodeWords(email?.headers.find((h) => h.key === name)?.value ?? "");
+  return decodeWords(fieldOf(email, name));
 }
 
-/** Exactly one field with exactly one address, or what was checked might not be what is shown. */
-function senderOf(text: string): Result<Mailbox> {
-  const list = parseAddressList(text);
+/** As it is written, unfolded. */
+function fieldOf(email: Email | undefined, name: string): string {
+  return email?.headers.find((h) => h.key === name)?.value ?? "";
+}
+
+/**
+ * Exactly one field with exactly one address, or what was checked might not be what is shown. It is parsed before words are decoded
+ * (RFC 2047 §6.1): a name may hold a comma. Where that finds nothing, some programs have encoded the address as well.
+ */
+function senderOf(field: string): Result<Mailbox> {
+  const text = decodeWords(field);
+  const written = parseAddressList(field);
+  const list = "ok" in written ? written : parseAddressList(text);
   const [from, ...others] = "ok" in list ? list.ok : [];
   if (!from || others.length > 0) return refused(300, `Invalid 'From' address: '${printable(text)}'.`);
   if (text.length > MAX_FROM) return refused(300, `Invalid 'From'. It is limited to ${MAX_FROM} characters.`);

@@ -32,6 +32,22 @@ describe("a message by SMTP", () => {
     });
   });
 
+  it.each([
+    ["=?utf-8?Q?M=C3=BCller=2C_J=C3=B6rg?= <ann@example.com>", "Müller, Jörg"],
+    ["=?utf-8?B?QW5uIEAgU2hvcCAoQmVybGluKTsgPGhpPg==?= <ann@example.com>", "Ann @ Shop (Berlin); <hi>"],
+    // All of it encoded, as RFC 2047 §5 forbids and some programs do.
+    ["=?utf-8?B?QW5uIDxhbm5AZXhhbXBsZS5jb20+?=", "Ann"],
+  ])("may be from %s", async (from, name) => {
+    const submission = await read(`From: ${from}\r\n\r\n`);
+    expect(submission.refusal).toBeUndefined();
+    expect(submission.from).toEqual({ email: "ann@example.com", name });
+  });
+
+  it("is refused when it is from two", async () => {
+    for (const from of ["ann@example.com, kim@signed.org", "=?utf-8?Q?Ann?= <ann@example.com>, x@y.example"])
+      expect((await read(`From: ${from}\r\n\r\n`)).refusal).toMatch(/^300 Invalid 'From'/);
+  });
+
   it("never throws, and is edited to something that still ends its header", async () => {
     const piece = fc.constantFrom(
       "From: ann@example.com\r\n",
