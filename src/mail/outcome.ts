@@ -25,7 +25,7 @@ export interface Outcome {
    * (connect failures, 421, policy). `transport`: our side (the gateway is away): another transport may do better.
    */
   concerns: "recipient" | "destination" | "transport";
-  /** The connection ended between the final dot and its reply: the mail may have been taken (RFC 1047). */
+  /** The connection, or a gateway that was then asked again, ended between the final dot and its reply: the mail may have been taken (RFC 1047). */
   uncertain: boolean;
   /** Milliseconds since the epoch: when the attempt ended. */
   at: number;

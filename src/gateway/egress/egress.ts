@@ -89,12 +89,12 @@ export class Egress {
       metrics.repeats.inc({ kind: "journal" });
       return known;
     }
-    if (journal.wasCutOff(key)) {
-      metrics.uncertain.inc();
-      log("sent again after being cut off behind the dot", { key });
-    }
+    const wasCutOff = journal.wasCutOff(key);
+    if (wasCutOff) log("sent again after being cut off behind the dot", { key });
     const begun = Date.now();
-    const outcomes = await this.#attempt(consignment, message, begun);
+    const ended = await this.#attempt(consignment, message, begun);
+    // This one is known, and the one before was not: there may be two copies, and who reads of one is to know it.
+    const outcomes = wasCutOff ? ended.map((outcome) => ({ ...outcome, uncertain: true })) : ended;
     const result = { key, outcomes };
     // A result of our own ending says nothing of the mail, and the next process is to try.
     if (!outcomes.every((o) => o.concerns === "transport")) journal.result(result);
