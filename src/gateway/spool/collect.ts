@@ -36,7 +36,11 @@ export const MAX_BYTES_IN_HAND = 128 * 1024 * 1024;
 /** What frame.ts takes as a frame's JSON. */
 const MAX_HEAD_BYTES = 1024 * 1024;
 
-const TOO_MUCH: Reply = { code: 451, enhanced: "4.3.2", text: "too much mail at once, try again later" };
+export const TOO_MUCH: Reply = {
+  code: 451,
+  enhanced: "4.3.2",
+  text: "too much mail at once, try again later",
+};
 const TOO_LARGE: Reply = { code: 552, enhanced: "5.3.4", text: "the message is too large" };
 const TOO_MANY: Reply = { code: 452, enhanced: "4.5.3", text: "too many recipients, send fewer at once" };
 

@@ -6,7 +6,7 @@ import type { Reply } from "../../mail/reply.ts";
 import type { SpoolLimits } from "../config.ts";
 import type { Intake, Receipt, Submitted } from "../intake.ts";
 import { Breaker, Breakers } from "./breaker.ts";
-import { Collector, MAX_BYTES_IN_HAND } from "./collect.ts";
+import { Collector, MAX_BYTES_IN_HAND, TOO_MUCH } from "./collect.ts";
 import { Folder, PLACES, type Place } from "./folder.ts";
 import { Forwarder } from "./forward.ts";
 import { Keep } from "./keep.ts";
@@ -114,7 +114,7 @@ export class Spool implements Intake {
   }
 
   refusal(bytes: number): Reply | undefined {
-    if (this.#collector.bytesInHand + bytes > MAX_BYTES_IN_HAND) return FULL;
+    if (this.#collector.bytesInHand + bytes > MAX_BYTES_IN_HAND) return TOO_MUCH;
     if (!this.#breaker.isOpen || this.#breaker.isHalfOpen) return undefined;
     void this.#room.look();
     if (!this.#isAccessible) return FAILED;

@@ -328,6 +328,8 @@ describe("the bound on bytes", () => {
   it("is a 452 while the Worker is away, and nothing while it is there", async () => {
     const under = await begin(fake, { limits: { bytes: 5_000 } });
     expect(under.spool.refusal(10_000)).toBe(undefined);
+    // What memory has no room for is no matter of the disk.
+    expect(under.spool.refusal(200 * 1024 ** 2)).toMatchObject({ code: 451, enhanced: "4.3.2" });
     fake.mode = "500";
     idOf(await under.spool.take(message({ bytes: 2_000 })));
     expect(await under.spool.take(message({ bytes: 4_000 }))).toEqual({
