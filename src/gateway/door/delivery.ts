@@ -60,7 +60,9 @@ export class Delivery {
     }
     const prefix = this.#trace();
     const { memory } = session.needs;
-    const data = new MessageData({ prefix, limit: MAX_SUBMISSION_BYTES, declared: transaction.size, memory });
+    // Nothing is reserved for strangers: a SIZE costs them nothing, and two thousand of them would leave no room for anybody's mail.
+    const declared = session.account ? transaction.size : undefined;
+    const data = new MessageData({ prefix, limit: MAX_SUBMISSION_BYTES, declared, memory });
     this.#arriving = { data, prefixBytes: prefix.length, since: Date.now() };
     input.startData(data, () => void this.#end().catch((error: unknown) => session.fail(error)));
     session.dataFollows();

@@ -3,7 +3,7 @@ import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { headerRefusal } from "../../../src/gateway/door/header-check.ts";
 import { newDoor, type Under, until } from "./doors.ts";
-import { FakeWorker } from "./fake-worker.ts";
+import { FakeWorker, INBOUND } from "./fake-worker.ts";
 import { authPlain, SmtpClient } from "./smtp-client.ts";
 
 let fake: FakeWorker;
@@ -142,6 +142,23 @@ describe("a message", () => {
       await client.rest();
       await until(async () => (await under.metric('edgepost_door_messages_total{result="lost"}')) === 1);
       expect(under.keeper.messages.length).toBe(0);
+    }));
+
+  it("has room though two thousand strangers have announced one, and send nothing", () =>
+    withDoor({ limits: { sessionsPerAddress: 5_000 } }, async (under) => {
+      const begin = `EHLO x\r\nMAIL FROM:<a@b.test> SIZE=130000\r\nRCPT TO:<hash@${INBOUND}>\r\nDATA\r\n`;
+      const strangers: SmtpClient[] = [];
+      while (strangers.length < 2_200) {
+        const some = await Promise.all(Array.from({ length: 100 }, () => SmtpClient.open(under.ports[0])));
+        for (const one of some) one.write(begin);
+        // The greeting, and the replies to the four.
+        for (let i = 0; i < 4; i++) for (const one of some) await one.reply();
+        for (const one of some) expect(await one.reply()).toMatch(/^354/);
+        strangers.push(...some);
+      }
+      const client = await SmtpClient.loggedIn(under.ports[1]);
+      expect(await client.send(`A: b\r\n\r\n${"x".repeat(100_000)}`)).toMatch(/^250/);
+      for (const one of strangers) one.close();
     }));
 
   it("has a header within bounds", () =>
