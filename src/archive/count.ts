@@ -192,6 +192,12 @@ export function markCounted(
   return archive.prepare(statement).bind(serverId, kind, upto);
 }
 
+/** 0 when none was. */
+export async function countedUpTo(archive: D1Database, serverId: number): Promise<number> {
+  const statement = archive.prepare("SELECT max(upto) AS upto FROM seen_marks WHERE server_id = ?");
+  return (await statement.bind(serverId).first<{ upto: number | null }>())?.upto ?? 0;
+}
+
 /** A name's parts are set apart by slashes, and there is none in what we call readers (track/mail-programs.ts). */
 function readerName({ reader }: Seen): string {
   return `${reader.platform}/${reader.client.family.replaceAll(/[/"\\]/g, " ")}`;

@@ -3,7 +3,9 @@
  * near them and for no database, and what came in is recorded once, in the order in which it came, however long the archive was away.
  */
 import { DurableObject } from "cloudflare:workers";
+import { countedUpTo } from "../archive/count.ts";
 import { jsonPacks } from "../mail/json-packs.ts";
+import { within } from "../mail/within.ts";
 import { type RecordSeenNeeds, recordSeen } from "./record-seen.ts";
 import type { SeenFact } from "./seen-fact.ts";
 
@@ -19,6 +21,8 @@ const MAX_RETRY_MS = 120_000;
 /** Of one recording: what D1 does in a moment, and what fits into memory many times. */
 const FACTS_AT_ONCE = 500;
 const CHARACTERS_AT_ONCE = 2_000_000;
+/** Who does not answer for so long is away: an alarm that waits for ever keeps all others of the object from coming. */
+const RECORD_MS = 30_000;
 /** An alarm may take 15 minutes; another goes on. */
 const RUN_MS = 60_000;
 /** What waits at most while the archive is away: a day of ten a second, about a gigabyte, of which an object holds ten. */
@@ -30,19 +34,23 @@ type Numbered = SeenFact & { number: number };
 
 export class SeenObject extends DurableObject {
   readonly #needs: SeenNeeds;
+  readonly #recordMs: number;
   readonly #sql: SqlStorage;
   #waiting: SeenFact[] = [];
   #committing: Promise<void> | undefined;
   #recording: Promise<void> | undefined;
   #packs: number;
   #last: number;
+  /** Nothing was left of what an earlier life of the object had numbered, and none of this one's is recorded yet. */
+  #isAnew: boolean;
   #notBefore = 0;
   #retryMs = RETRY_MS;
   #alarmAt: number | undefined;
 
-  constructor(ctx: DurableObjectState, env: object, needs: SeenNeeds) {
+  constructor(ctx: DurableObjectState, env: object, needs: SeenNeeds, { recordMs = RECORD_MS } = {}) {
     super(ctx, env);
     this.#needs = needs;
+    this.#recordMs = recordMs;
     this.#sql = ctx.storage.sql;
     this.#sql.exec(SCHEMA);
     const here = this.#sql
@@ -50,6 +58,7 @@ export class SeenObject extends DurableObject {
       .one();
     this.#packs = Number(here.packs);
     this.#last = Number(here.last);
+    this.#isAnew = this.#packs === 0;
     if (this.#packs > 0)
       ctx.blockConcurrencyWhile(async () => {
         this.#alarmAt = (await ctx.storage.getAlarm()) ?? undefined;
@@ -128,13 +137,28 @@ export class SeenObject extends DurableObject {
 
   async #recordAll(): Promise<void> {
     const end = this.#needs.now() + RUN_MS;
+    if (this.#isAnew) await this.#passCounted();
     while (this.#needs.now() < end) {
       const facts = this.#oldest();
       const upto = facts.at(-1)?.number;
       if (upto === undefined) return;
-      await recordSeen(this.#needs, this.#serverId, facts);
+      // One that ends late, beside the next, tells the same numbers and names.
+      await within(this.#recordMs, recordSeen(this.#needs, this.#serverId, facts));
       this.#packs -= this.#sql.exec("DELETE FROM packs WHERE number <= ? RETURNING 1", upto).toArray().length;
     }
+  }
+
+  /** A clock that was set back gives numbers once more, and under those that are counted nothing counts: ours begin behind them. */
+  async #passCounted(): Promise<void> {
+    const counted = countedUpTo(this.#needs.archive(this.#serverId), this.#serverId);
+    const upto = await within(this.#recordMs, counted);
+    this.#isAnew = false;
+    const { first } = this.#sql.exec("SELECT coalesce(min(number), 0) AS first FROM packs").one();
+    if (Number(first) > upto) return;
+    // By so much that none meets another on the way.
+    const by = Math.max(upto, this.#last) + 1 - Number(first);
+    this.#sql.exec("UPDATE packs SET number = number + ?", by);
+    this.#last += by;
   }
 
   /** Whole packs. */
@@ -164,6 +188,9 @@ export class SeenObject extends DurableObject {
   /** The server is gone, and all of this with it. */
   async destroy(): Promise<void> {
     await this.ctx.storage.deleteAll();
+    // Links are followed still, and a recording may be under way: both find their table, and leave nothing in it.
+    this.#sql.exec(SCHEMA);
     this.#packs = 0;
+    this.#alarmAt = undefined;
   }
 }

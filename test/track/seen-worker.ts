@@ -1,6 +1,6 @@
 /** The Worker of the tests of what is seen: the real object in workerd, with an archive and a log that the test keeps in Node. */
 
-import { SeenObject } from "../../src/track/seen.ts";
+import { type SeenNeeds, SeenObject } from "../../src/track/seen.ts";
 import type { SeenFact } from "../../src/track/seen-fact.ts";
 
 interface Env {
@@ -21,7 +21,7 @@ async function ask<T>(env: Env, method: string, body?: unknown): Promise<T> {
 
 export class Seen extends SeenObject {
   constructor(ctx: DurableObjectState, env: Env) {
-    super(ctx, env, {
+    const needs: SeenNeeds = {
       now: Date.now,
       log: () => undefined,
       directory: env.DIRECTORY,
@@ -29,7 +29,8 @@ export class Seen extends SeenObject {
       heldRecords: (_, ids) => ask(env, "held", ids),
       announce: async () => undefined,
       tellEvents: (_, events) => ask(env, "tell", events),
-    });
+    };
+    super(ctx, env, needs, { recordMs: 3_000 });
   }
 
   rows(): number {
@@ -44,6 +45,7 @@ export default {
     try {
       if (method === "add") await stub.add((await request.json()) as SeenFact[]);
       if (method === "sweep") await stub.sweep();
+      if (method === "destroy") await stub.destroy();
       if (method === "rows") return Response.json({ ok: await stub.rows() });
       return Response.json({ ok: null });
     } catch (error) {

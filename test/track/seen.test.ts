@@ -21,6 +21,9 @@ let miniflare: Miniflare;
 let archive: D1Database;
 let told: MailEvent[];
 let isLogAway: boolean;
+/** What the log waits for before it answers who asks it now. */
+let silence: Promise<void> | undefined;
+let asked: number;
 let script: Promise<string> | undefined;
 let sent: MessageRecord;
 
@@ -39,6 +42,8 @@ async function start(): Promise<void> {
       WORLD: async (request: Request) => {
         const method = new URL(request.url).pathname.slice(1);
         const body: unknown = await request.json();
+        asked++;
+        await silence;
         if (isLogAway) return new Response("away", { status: 500 });
         if (method === "tell") told.push(...(body as MailEvent[]));
         return Response.json(method === "held" ? [] : null);
@@ -83,7 +88,7 @@ const allRecorded = () => until("all is recorded", async () => (await call<numbe
 
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), "edgepost-seen-"));
-  [told, isLogAway] = [[], false];
+  [told, isLogAway, silence, asked] = [[], false, undefined, 0];
   await start();
   await migrate(archive, `${MIGRATIONS}/archive`);
   sent = message([delivered("a@x.example"), delivered("b@x.example")]);
@@ -134,5 +139,45 @@ describe("what is seen", () => {
       "1 - 2026-02-17 outbound Open/first/WebMail/Gmail/unknown": 2,
       "1 - 2026-02-17 outbound Open/again": 2,
     });
+  });
+
+  it("is recorded by a later run when the log never answers an earlier one", async () => {
+    let end = () => {};
+    silence = new Promise((resolve) => {
+      end = resolve;
+    });
+    await call("add", [open(0)]);
+    await until("the log was asked", async () => asked > 0);
+    silence = undefined;
+    await allRecorded();
+    expect(told).toHaveLength(1);
+    const counts = await counted(archive);
+    expect(counts["1 - 2026-02-17 outbound Open/first/WebMail/Gmail/unknown"]).toBe(1);
+    expect(counts["1 - 2026-02-17 outbound Open/again"]).toBeUndefined();
+    end();
+  });
+
+  it("is counted though the clock was set back since what was counted last", async () => {
+    await archive
+      .prepare("INSERT INTO seen_marks VALUES (1, 'Open', ?)")
+      .bind(Date.now() + 3_600_000)
+      .run();
+    await Promise.all([call("add", [open(0), open(2)]), call("add", [open(1)])]);
+    await allRecorded();
+    await call("add", [open(3)]);
+    await allRecorded();
+    expect(await counted(archive)).toMatchObject({
+      "1 - 2026-02-17 outbound Open/first/WebMail/Gmail/unknown": 2,
+      "1 - 2026-02-17 outbound Open/again": 2,
+    });
+  });
+
+  it("is taken and dropped after its server was removed, by an object that was not evicted since", async () => {
+    await call("add", [open(0)]);
+    await allRecorded();
+    await call("destroy");
+    await call("add", [open(1)]);
+    await allRecorded();
+    expect(await call("rows")).toBe(0);
   });
 });
