@@ -4,6 +4,7 @@
  * nothing that is away keeps them from where they go. Addresses and targets are not logged.
  */
 import { type LinkedRecipient, parseClick, parseOpen, parseUnsubscribe } from "../mail/tracking-link.ts";
+import { within } from "../mail/within.ts";
 import type { Place } from "../track/reader.ts";
 import type { SeenFact, Visitor } from "../track/seen-fact.ts";
 import { dropBody } from "./json-body.ts";
@@ -19,6 +20,9 @@ export interface TrackingDoorNeeds extends UnsubscribeDoorNeeds {
 
 /** Mostly kept within a few; who waits longer than this goes on, and it is kept beside. */
 const KEEP_MS = 300;
+/** Who does not answer by then is away. Both together end before the platform cuts off what goes on behind an answer, after 30 s. */
+const SEE_MS = 5_000;
+const RECORD_MS = 10_000;
 /** Longer ones are no program's (track/reader.ts cuts there too). */
 const MAX_USER_AGENT = 500;
 /** Of a fact that could not be kept: so many at once are recorded straight away. More would be a crowd before a database that is away. */
@@ -46,7 +50,7 @@ export function trackingDoor(needs: TrackingDoorNeeds): (request: Request) => Pr
   /** Never throws. */
   async function keep(serverId: number, fact: SeenFact): Promise<void> {
     try {
-      await needs.see(serverId, fact);
+      await within(SEE_MS, needs.see(serverId, fact));
     } catch (error) {
       const { kind, messageId } = fact;
       const isTried = atOnce < MAX_AT_ONCE;
@@ -54,7 +58,7 @@ export function trackingDoor(needs: TrackingDoorNeeds): (request: Request) => Pr
       if (!isTried) return;
       atOnce++;
       try {
-        await needs.recordNow(serverId, fact);
+        await within(RECORD_MS, needs.recordNow(serverId, fact));
       } catch (cause) {
         // Two places have failed. The reader has gone on, and will not come back for this.
         needs.log("seen lost", { serverId, messageId, kind, error: String(cause) });

@@ -3,6 +3,7 @@
  * is durable: in the directory, or while that is away, in the object that keeps it until it is.
  */
 import type { LinkedRecipient } from "../mail/tracking-link.ts";
+import { within } from "../mail/within.ts";
 import type { SeenFact } from "../track/seen-fact.ts";
 import {
   findSubscriber,
@@ -76,17 +77,24 @@ async function leave(linked: LinkedRecipient, needs: UnsubscribeDoorNeeds): Prom
     ...("error" in done && { error: String(done.error) }),
   });
   // It may have been done by now all the same: it is done once.
-  await needs.see(serverId, { kind: "unsubscribe", messageId, index, at });
+  await within(PATIENCE_MS, needs.see(serverId, { kind: "unsubscribe", messageId, index, at }));
   const text =
     "You will get no more mail of this kind at this address. It takes effect within a few minutes.";
   return pageResponse({ status: 200, title: "You are unsubscribed", paragraphs: [text] });
 }
 
 async function takeBack(linked: LinkedRecipient, needs: UnsubscribeDoorNeeds): Promise<Response> {
-  const who = await findSubscriber(needs, linked);
-  if (!who) return tooOld();
-  await resubscribe(needs, who);
-  if ((await standing(needs, who)) !== "subscribed") return notMailed(who);
+  // Nobody keeps this for later: who is told to try again may find it done.
+  const done = await within(
+    PATIENCE_MS,
+    findSubscriber(needs, linked).then(async (who) => {
+      if (who) await resubscribe(needs, who);
+      return who && ([who, await standing(needs, who)] as const);
+    }),
+  );
+  if (!done) return tooOld();
+  const [who, state] = done;
+  if (state !== "subscribed") return notMailed(who);
   const text = `${who.email} will get mail of this kind from ${senderOf(who)} again.`;
   return pageResponse({
     status: 200,

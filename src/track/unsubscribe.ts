@@ -2,8 +2,10 @@
  * A recipient unsubscribes from the stream of a message that they got, and takes that back. Both may run twice. The door calls this, and
  * whoever reads mail to an unsubscribe address.
  */
+import { markActive } from "../archive/bounces.ts";
 import type { Mailbox } from "../mail/message.ts";
 import type { LinkedRecipient } from "../mail/tracking-link.ts";
+import { within } from "../mail/within.ts";
 import type { SuppressionCause } from "../schema/directory.ts";
 import { findSuppression, resubscribe as removeOwn, type Suppressed, suppress } from "../suppress/list.ts";
 import { findLinkedMessages, type LinkedNeeds } from "./linked.ts";
@@ -15,6 +17,9 @@ export interface UnsubscribeNeeds extends LinkedNeeds {
   announce(serverId: number, changes: { stream: string; email: string; removed: boolean }[]): Promise<void>;
   log(event: string, fields: Record<string, unknown>): void;
 }
+
+/** An object's answer is a matter of milliseconds. */
+const TELL_MS = 3_000;
 
 /** Someone whom a stream mails, or does not. */
 export interface Subscriber extends Suppressed {
@@ -57,6 +62,13 @@ export async function resubscribe(
 ): Promise<boolean> {
   if (!(await removeOwn(needs.directory, { serverId, stream, email }, needs.now()))) return false;
   await tell(needs, serverId, [{ stream, email, removed: true }]);
+  try {
+    // It may have bounced before it was unsubscribed.
+    await markActive(needs.archive(serverId), serverId, stream, [email]);
+  } catch (error) {
+    // They are mailed all the same; the bounce says so when somebody activates it.
+    needs.log("bounces not marked", { serverId, error: String(error) });
+  }
   return true;
 }
 
@@ -77,7 +89,7 @@ async function tell(
 ): Promise<void> {
   if (changes.length === 0) return;
   try {
-    await announce(serverId, changes);
+    await within(TELL_MS, announce(serverId, changes));
   } catch (error) {
     // An Outbox that was not reached reads the change in the directory, within half a minute, and the log does by the next sweep.
     log("suppressions not announced", { serverId, error: String(error) });

@@ -1,5 +1,5 @@
 /** The doors behind links: what is let through, what is told of it, and what nobody can make of them. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { isTrackingPath, type TrackingDoorNeeds, trackingDoor } from "../../src/api/tracking.ts";
 import { writeRecords } from "../../src/archive/write.ts";
 import type { MessageRecord } from "../../src/mail/record.ts";
@@ -24,6 +24,16 @@ const AWAY = {
   batch: () => Promise.reject(new Error("D1: away")),
   all: () => Promise.reject(new Error("D1: away")),
   raw: () => Promise.reject(new Error("D1: away")),
+} as unknown as D1Database & { bind(): unknown };
+const never = () => new Promise<never>(() => undefined);
+/** A D1 that never answers. */
+const SILENT = {
+  prepare: () => SILENT,
+  bind: () => SILENT,
+  run: never,
+  batch: never,
+  all: never,
+  raw: never,
 } as unknown as D1Database & { bind(): unknown };
 
 let db: Databases;
@@ -72,6 +82,23 @@ beforeEach(async () => {
 });
 
 const of = () => ({ serverId: 1, messageId: sent.id });
+/** Seconds pass as fast as anything happens: not for what asks a real database. */
+async function seconds<T>(work: Promise<T>): Promise<T> {
+  if (!vi.isFakeTimers()) vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  let isOver = false;
+  const end = () => {
+    isOver = true;
+  };
+  void work.then(end, end);
+  for (let passed = 0; !isOver; passed++) {
+    if (passed > 10_000) throw new Error("it never ends");
+    await new Promise(setImmediate);
+    vi.advanceTimersByTime(100);
+  }
+  return work;
+}
+afterEach(() => void vi.useRealTimers());
+
 const field = (index = 0) => fillRecipient(key, sent.id, index);
 const openUrl = async (index = 0) => HOST + (await openPath(key, of(), await field(index)));
 const clickUrl = async (target = TARGET) => HOST + (await clickPath(key, of(), await field(), target));
@@ -163,6 +190,19 @@ describe("what keeps opens and clicks", () => {
     expect(logged.at(-1)).toContain("seen lost");
     // Neither the link's target nor anything that opens the link again.
     expect(logged.join()).not.toContain("shop.example");
+  });
+
+  it("may never answer: then it is recorded at once, and what never answers to that takes no later one's place", async () => {
+    needs.see = never;
+    needs.recordNow = never;
+    const url = await openUrl();
+    for (let n = 0; n < 20; n++) expect((await seconds(ask(url))).status).toBe(200);
+    await seconds(Promise.all(beside));
+    expect(logged.filter((line) => line.includes("seen lost"))).toHaveLength(20);
+    needs.recordNow = async (_, fact) => void recorded.push(fact);
+    await seconds(ask(url));
+    await seconds(Promise.all(beside));
+    expect(recorded).toHaveLength(1);
   });
 
   it("may refuse a crowd: the databases are spared", async () => {
@@ -304,6 +344,32 @@ describe("unsubscribing", () => {
       expect(await rows()).toEqual([{ ...ONE, removed_at: null }]);
     },
   );
+
+  it("and taking that back leaves no bounce that says that the address gets no mail", async () => {
+    const of = { serverId: 1, messageId: sent.id, email: "a@x.example", stream: "news", tag: "" };
+    const more = {
+      type: "HardBounce",
+      fromEmail: "",
+      subject: "",
+      details: "",
+      bouncedAt: 1,
+      inactive: true,
+    };
+    await writeRecords(db.archive, [], [{ ...of, ...more }]);
+    const bounced = { ...of, reason: "HardBounce", origin: "Recipient", since: 1 } as const;
+    await suppress(db.directory, [bounced], NOON);
+    await post();
+    expect(await textOf(await post("action=resubscribe"))).toContain("You are subscribed again");
+    expect(await db.archive.prepare("SELECT inactive FROM bounces").first("inactive")).toBe(0);
+  });
+
+  it("is to be tried again when nobody answers, and says so", async () => {
+    needs.archive = () => AWAY;
+    needs.see = never;
+    expect((await seconds(post())).status).toBe(503);
+    needs.archive = () => SILENT;
+    expect((await seconds(post("action=resubscribe"))).status).toBe(503);
+  });
 
   it("is of one recipient and one stream", async () => {
     await post("", await leaveUrl(1));
