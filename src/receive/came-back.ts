@@ -10,6 +10,7 @@ import type { MailEvent } from "../mail/event.ts";
 import { eventId } from "../mail/event-id.ts";
 import { parseMessageId } from "../mail/message-id.ts";
 import { parseComplaintAddress, parseReturnPath, type SignedFor } from "../mail/return-path.ts";
+import { within } from "../mail/within.ts";
 import type { NewSuppression, Suppressed } from "../suppress/list.ts";
 import { recordBounces } from "../track/record.ts";
 import { type Fact, factsOf } from "./facts.ts";
@@ -44,6 +45,8 @@ export class Unreadable extends Error {}
 /** As long as messages are kept: one that is younger and that nobody has was removed on purpose. */
 const MESSAGES_KEPT_MS = 45 * 86_400_000;
 const DEFAULT_STREAM = "outbound";
+/** An object's answer is a matter of milliseconds. */
+const TELL_MS = 5_000;
 /** Of a message that nobody knows any more, whose recipients are not known either. */
 const MAX_OF_UNKNOWN = 50;
 
@@ -140,8 +143,8 @@ async function remember(
   });
   const stored = await bouncesOfMessage(archive, serverId, messageId);
   const own = bounces.filter((bounce) => stored.some((row) => isOf(row, bounce) && row.dump === dump));
-  // Another report that says the same was quicker, by a moment.
-  if (own.length === 0) await needs.deleteObjects([dump]);
+  // Another report that says the same was quicker, by a moment. Of mail to several addresses, what it says at another may be kept by it.
+  if (own.length === 0 && mail.received.envelope.recipients.length === 1) await needs.deleteObjects([dump]);
   if (suppressed.length > 0) await announce(needs, serverId, suppressed);
   await needs.tellEvents(serverId, await Promise.all(own.map((bounce) => toEvent(bounce, metadata))));
   const told = own.map(({ type }) => type);
@@ -151,7 +154,7 @@ async function remember(
 async function announce(needs: CameBackNeeds, serverId: number, suppressed: Suppressed[]): Promise<void> {
   try {
     const changes = suppressed.map(({ stream, email }) => ({ stream, email, removed: false }));
-    await needs.announce(serverId, changes);
+    await within(TELL_MS, needs.announce(serverId, changes));
   } catch (error) {
     // An Outbox that was not reached reads the change in the directory, within half a minute, and the log does by the next sweep.
     needs.log("suppressions not announced", { serverId, error: String(error) });

@@ -4,6 +4,7 @@
  * or broken is asked without end.
  */
 import * as z from "zod";
+import { endsWithin, within } from "../mail/within.ts";
 import { putBack } from "./left-over.ts";
 import { RECEIVED } from "./receive.ts";
 import { type TakeNeeds, takeReceived } from "./take.ts";
@@ -30,9 +31,18 @@ const Job: z.ZodType<ReceivedJob> = z.object({
 /** Below the queue's own number of retries, after which it gives up. */
 const TRIES = 3;
 const RETRY_SECONDS = 10;
+/** Whom a message is from is asked for 15 s at most, and what is written is written in seconds: who has not answered by then is away. */
+const TAKE_MS = 120_000;
 
-/** One after the other: each may have 25 MB, and an isolate has 128 for all. The platform runs more of these beside one another. */
-export async function readReceived(messages: readonly QueueMessage[], needs: TakeNeeds): Promise<void> {
+/**
+ * One after the other: each may have 25 MB, and an isolate has 128 for all. The platform runs more of these beside one another. One that
+ * takes too long goes on beside the others, and may be read once more meanwhile.
+ */
+export async function readReceived(
+  messages: readonly QueueMessage[],
+  needs: TakeNeeds,
+  { takeMs = TAKE_MS } = {},
+): Promise<void> {
   for (const message of messages) {
     const job = Job.safeParse(message.body);
     if (!job.success) {
@@ -42,13 +52,14 @@ export async function readReceived(messages: readonly QueueMessage[], needs: Tak
     }
     const { key } = job.data;
     try {
-      await takeReceived(key, needs);
+      await within(takeMs, takeReceived(key, needs));
       message.ack();
     } catch (error) {
       needs.log("received mail not read", { key, attempt: message.attempts, error: String(error) });
       if (message.attempts < TRIES) message.retry({ delaySeconds: RETRY_SECONDS * message.attempts });
       else {
-        await putBack(key, String(error), needs);
+        // It is found again, put back or not.
+        await endsWithin(takeMs, putBack(key, String(error), needs));
         message.ack();
       }
     }

@@ -13,8 +13,10 @@ const LONGEST_WAIT_MS = 6 * 3_600_000;
 const MAX_ROUNDS = 16;
 /** Of a run, each minute: a backlog of a million is gone through in a day, and what is handed on twice is little. */
 const MAX_HANDED_ON = 1_000;
-/** Those that wait are looked past so far. */
+/** Those that wait are looked past so far, from the beginning and then once more from elsewhere. */
 const MAX_PAGES = 10;
+/** Names begin with random hex digits. */
+const PLACES = 256;
 const KEYS_PER_PAGE = 1_000;
 
 type Needs = Pick<TakeNeeds, "mail" | "log" | "now">;
@@ -30,22 +32,30 @@ export async function sweepReceived(needs: SweepNeeds): Promise<void> {
 }
 
 async function handOnLeftOver(needs: SweepNeeds): Promise<void> {
-  const due: string[] = [];
+  const due = new Set<string>();
+  // What waits for hours, when there is much of it, must not hide what is due behind it: each minute begins elsewhere.
+  const place = (Math.floor(needs.now() / 60_000) % PLACES).toString(16).padStart(2, "0");
+  if (await addDue(due, "", needs)) await addDue(due, `${RECEIVED}${place}`, needs);
+  if (due.size === 0) return;
+  needs.log("received mail was left over", { objects: due.size });
+  await needs.handOnAll([...due].slice(0, MAX_HANDED_ON));
+}
+
+/** Whether there is more behind what was looked at. */
+async function addDue(due: Set<string>, startAfter: string, needs: SweepNeeds): Promise<boolean> {
   let cursor: string | undefined;
-  for (let page = 0; page < MAX_PAGES && due.length < MAX_HANDED_ON; page++) {
+  for (let page = 0; page < MAX_PAGES && due.size < MAX_HANDED_ON; page++) {
     const listed = await needs.mail.list({
       prefix: RECEIVED,
       limit: KEYS_PER_PAGE,
       include: ["customMetadata"],
-      ...(cursor === undefined ? {} : { cursor }),
+      ...(cursor === undefined ? startAfter !== "" && { startAfter } : { cursor }),
     });
-    due.push(...listed.objects.filter((object) => isDue(object, needs.now())).map((object) => object.key));
-    if (!listed.truncated) break;
+    for (const object of listed.objects) if (isDue(object, needs.now())) due.add(object.key);
+    if (!listed.truncated) return false;
     cursor = listed.cursor;
   }
-  if (due.length === 0) return;
-  needs.log("received mail was left over", { objects: due.length });
-  await needs.handOnAll(due.slice(0, MAX_HANDED_ON));
+  return true;
 }
 
 /** Writes it anew, which starts its wait. */

@@ -368,6 +368,15 @@ describe("answers", () => {
     expect(await left()).toEqual(before);
   });
 
+  it("to two messages at once are kept for the one that they say something new of", async () => {
+    const [one, two] = [await sent(), await sent()];
+    const paths = [await world.returnPath(one), await world.returnPath(two)];
+    await read(await world.arrive(paths[1] ?? "", plain(ANN, "unsubscribe"), ANN));
+    await read(await world.arrive(paths, plain(ANN, "unsubscribe"), ANN));
+    const [row] = await world.rows(`SELECT dump FROM bounces WHERE message_id = '${one.id}'`);
+    expect(await world.keys()).toContain(row?.dump);
+  });
+
   it("of a person to a return path change nothing", async () => {
     const one = await sent();
     await read(await world.arrive(await world.returnPath(one), plain(ANN, "Re: Hello"), ANN));
@@ -480,6 +489,17 @@ describe("the consumer", () => {
     expect(await bounces()).toHaveLength(1);
   });
 
+  it("leaves one whose reading never ends to another try, and goes on with the next", async () => {
+    const silent = new Proxy(world.mail, {
+      get: (of, name) => (name === "get" ? () => new Promise(() => undefined) : Reflect.get(of, name)),
+    });
+    const mails = [silent, silent, world.mail].values();
+    const needs = Object.defineProperty({ ...world.needs }, "mail", { get: () => mails.next().value });
+    const jobs = [job("received/silent", 3), job("received/never")];
+    await readReceived(jobs, needs, { takeMs: 2_000 });
+    expect(jobs.map((j) => j.done)).toEqual([["ack"], ["ack"]]);
+  });
+
   it("tries a few times what fails, then puts it back for cron, ever later; at the end it is set aside", async () => {
     const one = await sent();
     const key = await world.arrive(await world.returnPath(one), dsnFor({ id: one.id, to: ANN }));
@@ -508,6 +528,34 @@ describe("the consumer", () => {
     await readGivenUp([job(key, 5)], world.needs);
     expect(await world.keys()).toEqual([expect.stringMatching(/^unreadable\//)]);
     expect(world.logged.at(-1)).toMatchObject({ reason: "its reading never ended" });
+  });
+
+  it("is brought by cron what is due behind all that waits for hours", async () => {
+    const start = Date.UTC(2026, 1, 17);
+    const names = Array.from(
+      { length: 25_000 },
+      (_, n) => `received/${(n * 2_600).toString(16).padStart(7, "0")}`,
+    );
+    const due = names.at(-1);
+    /** As R2 lists them. */
+    const list = async ({ limit = 0, cursor, startAfter = "" }: R2ListOptions) => {
+      const behind = names.filter((name) => name > startAfter).length;
+      const first = cursor === undefined ? names.length - behind : Number(cursor);
+      const page = names.slice(first, first + limit);
+      const objects = page.map((key) => {
+        return { key, uploaded: new Date(start), customMetadata: key === due ? {} : { rounds: "9" } };
+      });
+      const next = first + page.length;
+      return { objects, truncated: next < names.length, cursor: String(next) };
+    };
+    const mail = { list } as unknown as R2Bucket;
+    const handed: string[] = [];
+    for (let minute = 5; handed.length === 0 && minute < 5 + 256; minute++) {
+      const needs = { ...world.needs, mail, now: () => start + minute * 60_000 };
+      const handOnAll = async (keys: string[]) => void handed.push(...keys);
+      if (minute % 60 !== 0) await sweepReceived({ ...needs, handOnAll });
+    }
+    expect(handed).toEqual([due]);
   });
 
   it("is brought by cron what its queue lost, after two minutes", async () => {
