@@ -23,6 +23,10 @@ const path = "/messages/inbound";
 const STATUSES = ["processed", "blocked", "queued", "failed", "scheduled"] as const;
 const NOT_FOUND = apiError(701, "This message was not found.");
 const NOT_FOUND_WHEN = { 701: "There is no such message" };
+/** What scanner and DNS say in a payload's header: another taking of the same message, which heard otherwise, may have written it. */
+const LONGER_BYTES = 64 * 1024;
+/** Behind what is short in a payload; within a string its quotes would be escaped. */
+const ATTACHMENTS = ',"Attachments":[';
 /** A UUID, in any case. */
 const ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
@@ -44,7 +48,8 @@ export function inboundEndpoints(needs: InboundNeeds): Endpoint[] {
         if ("error" in message) return message;
         const { whole } = message.ok.summary;
         // Long texts were cut in the row; the payload has them, while it is kept.
-        const begins = whole ? await fromArchive(needs.segment(message.ok.payload, 0, whole)) : undefined;
+        const length = whole && whole + LONGER_BYTES;
+        const begins = length ? await fromArchive(needs.segment(message.ok.payload, 0, length)) : undefined;
         return { ok: { ...inboundDetailsJson(message.ok), ...(begins && wholeTexts(begins)) } };
       },
     ),
@@ -176,11 +181,14 @@ function againEndpoint(needs: InboundNeeds, { word, from, summary, absent, done 
   );
 }
 
-/** Of the payload up to its attachments. */
+/** Of the payload up to its attachments; nothing when these are further away. */
 function wholeTexts(begins: Uint8Array) {
-  const { TextBody, HtmlBody, StrippedTextReply, Headers } = JSON.parse(
-    `${new TextDecoder().decode(begins)}}`,
-  ) as z.infer<typeof inboundDetails>;
+  const text = new TextDecoder().decode(begins);
+  const end = text.indexOf(ATTACHMENTS);
+  if (end < 0) return {};
+  const { TextBody, HtmlBody, StrippedTextReply, Headers } = JSON.parse(`${text.slice(0, end)}}`) as z.infer<
+    typeof inboundDetails
+  >;
   return { TextBody, HtmlBody, StrippedTextReply, Headers };
 }
 

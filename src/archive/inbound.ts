@@ -72,9 +72,10 @@ export async function findInbound(
   return drizzle(archive).select().from(inbound).where(one(serverId, id)).get();
 }
 
-/** One that is there stays as it is. */
-export async function storeInbound(archive: D1Database, message: NewInbound): Promise<void> {
-  await drizzle(archive).insert(inbound).values(message).onConflictDoNothing();
+/** One that is there stays as it is; false when there was one. */
+export async function storeInbound(archive: D1Database, message: NewInbound): Promise<boolean> {
+  const { meta } = await drizzle(archive).insert(inbound).values(message).onConflictDoNothing();
+  return meta.changes > 0;
 }
 
 export interface InboundMove {

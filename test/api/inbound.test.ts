@@ -125,6 +125,25 @@ describe("received messages", () => {
     expect((await call("GET", `/${id}/dump`)).json).toEqual({ Body: "Subject: grün\r\n\r\ntext" });
   });
 
+  it.each([0, 40, -40])(
+    "are shown whole though their row is cut, by a payload %i bytes longer than it says",
+    async (more) => {
+      const said = { TextBody: "all of it", HtmlBody: 'a,"Attachments":[', StrippedTextReply: "" };
+      const head = JSON.stringify({ ...said, Headers: [{ Name: "X-A", Value: "c" }] }).slice(0, -1);
+      objects.set("inbound/one.json", new TextEncoder().encode(`${head},"Attachments":[{"Name":"a.txt"}]}`));
+      const id = await take({ payload: "inbound/one.json" });
+      await settings.db.archive
+        .prepare("UPDATE inbound SET summary = json_set(summary, '$.whole', ?)")
+        .bind(head.length - more)
+        .run();
+      expect((await call("GET", `/${id}/details`)).json).toMatchObject({
+        ...said,
+        Headers: [{ Name: "X-A", Value: "c" }],
+        Attachments: [{ Name: "a.txt" }],
+      });
+    },
+  );
+
   it.each<[string, string[]]>([
     ["", ["late", "early"]],
     ["?status=Processed", ["late", "early"]],

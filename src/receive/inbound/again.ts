@@ -5,6 +5,7 @@
  */
 import { inboundWasTold, type UntoldInbound, untoldInbound } from "../../archive/inbound.ts";
 import type { MailEvent } from "../../mail/event.ts";
+import { within } from "../../mail/within.ts";
 import { againEvent } from "./event.ts";
 
 export interface AgainNeeds {
@@ -15,6 +16,8 @@ export interface AgainNeeds {
 
 /** Who moved it is telling of it still. */
 const LEFT_AFTER_MS = 60_000;
+/** Who put it back in line waits for this. */
+const TELL_MS = 5_000;
 /** Of a run, each minute: people put mail back in line, by one request each. */
 const MAX_TOLD = 500;
 
@@ -26,7 +29,7 @@ export async function tellAgain(
 ): Promise<void> {
   try {
     const events = messages.map((message) => againEvent(message, message.untoldSince ?? 0));
-    await needs.tellEvents(serverId, await Promise.all(events));
+    await within(TELL_MS, needs.tellEvents(serverId, await Promise.all(events)));
     await inboundWasTold(archive, messages);
   } catch (error) {
     needs.log("inbound mail not told of again", { serverId, error: String(error) });

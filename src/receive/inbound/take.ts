@@ -105,8 +105,10 @@ async function file(
     payload: `${key}.json`,
     summary: summaryOf(shown, payload),
   };
-  await storeInbound(needs.archive(server.id), row);
-  return row;
+  const archive = needs.archive(server.id);
+  if (await storeInbound(archive, row)) return row;
+  // Another taking of the same was quicker, and may have heard otherwise of scanner and DNS: what it filed is what is told.
+  return (await findInbound(archive, server.id, id)) ?? row;
 }
 
 /** What is said of a message by others than its sender, and whether it is stopped for it. */

@@ -44,6 +44,22 @@ export function clientOf({ via, remoteAddress }: Received, headers: Field[]): Cl
   return { address: /[([](?:IPv6:)?([\da-f:.]{7,45})[)\]]/i.exec(from)?.[1] ?? "", helo };
 }
 
+/** Whose results a field has, however that is written: in capitals, in quotes, behind comments (RFC 8601 §2.2). */
+function resultsFrom(value: string): string {
+  let name = "";
+  let depth = 0;
+  for (let i = 0; i < value.length; i++) {
+    const c = value.charAt(i);
+    if (c === "(") depth++;
+    else if (c === ")") depth = Math.max(0, depth - 1);
+    else if (c === "\\") i++;
+    else if (depth > 0 || c === '"') continue;
+    else if (c === ";" || (c.trim() === "" && name !== "")) break;
+    else name += c.trim();
+  }
+  return name.toLowerCase();
+}
+
 export function shownHeaders(
   headers: Field[],
   found: { reversePath: string; auth: AuthFields; spam: SpamScore | undefined; host: string },
@@ -53,7 +69,7 @@ export function shownHeaders(
     const key = name.toLowerCase();
     if (OWN_FIELDS.includes(key) || BODY_FIELDS.includes(key) || OUR_FIELDS.includes(key)) return false;
     // RFC 8601 §5: what claims to be our own result.
-    return key !== "authentication-results" || (value.split(";", 1)[0] ?? "").trim().split(/\s/)[0] !== host;
+    return key !== "authentication-results" || resultsFrom(value) !== host.toLowerCase();
   });
   const isTop = (h: Field | undefined) => h?.name.toLowerCase() === "received";
   const top = isTop(rest[0]) ? rest.splice(0, 1) : [];

@@ -234,6 +234,22 @@ describe("killed at any step, and taken again", () => {
     expect(await keys()).toHaveLength(2);
   });
 
+  it("by two of whom one hears that it is spam: who is slower tells what the other filed", async () => {
+    const { id, recipient } = await world.newServer({ inboundSpamThreshold: 5 });
+    const raw = reply(recipient);
+    const of = { recipient, scanner: "secret" };
+    let isFirst = true;
+    world.scanner = async () => {
+      if (!isFirst) return Response.json({ score: 50, action: "reject" });
+      isFirst = false;
+      expect((await world.take(raw, of)).told).toEqual([]);
+      return new Response("", { status: 500 });
+    };
+    const slower = await world.take(raw, of);
+    expect([slower.error, slower.told]).toEqual([undefined, []]);
+    expect((await onlyRow(id)).status).toBe("blocked");
+  });
+
   it("does not bring back what was let through since", async () => {
     const { id, recipient } = await world.newServer({ inboundHookUrl: "https://app.example/in" });
     await world.take(reply(recipient), { recipient });
@@ -359,6 +375,8 @@ describe("what others say of a message", () => {
     const { id, recipient } = await world.newServer();
     const forged = [
       "Authentication-Results: inbound.mail.example; dkim=pass header.i=@bank.example",
+      "Authentication-Results: INBOUND.Mail.example 1; dmarc=pass header.from=bank.example",
+      'Authentication-Results: (for (you) \\)) "inbound.mail.example"; dmarc=pass header.from=bank.example',
       "Authentication-Results: other.example; spf=pass",
       "Received-SPF: pass (forged)",
       "Return-Path: <ceo@bank.example>",
