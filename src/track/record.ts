@@ -53,8 +53,18 @@ async function remember(
   const inactive = [...bounced, ...unsubscribed];
   // First, so that whoever sees the bounce can rely on its effect, and reactivating finds what it takes back.
   const suppressed = await suppress(needs.directory, inactive, needs.now());
-  await writeRecords(needs.archive, records, bounces);
+  // Who was reactivated before the archive came to hear of the bounce is mailed again, and nobody would take this back.
+  const names = new Set(suppressed.map(nameOf));
+  const told = bounces.map((bounce) => ({
+    ...bounce,
+    inactive: bounce.inactive && names.has(nameOf(bounce)),
+  }));
+  await writeRecords(needs.archive, records, told);
   return suppressed;
+}
+
+function nameOf({ serverId, stream, email }: Suppressed): string {
+  return JSON.stringify([serverId, stream, email.toLowerCase()]);
 }
 
 function bouncesOf(message: MessageRecord): NewBounce[] {

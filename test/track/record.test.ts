@@ -100,16 +100,31 @@ describe("the gate for facts", () => {
     expect(await suppressions()).toMatchObject([{ removed_at: null }]);
   });
 
-  it("completes what a run left half done when the archive was away", async () => {
-    const facts = [message([hardBounced("a@x.example")])];
+  const noteHalf = async (facts: MessageRecord[]) => {
     const away = {
       prepare: () => db.archive.prepare("SELECT * FROM nowhere"),
       batch: () => Promise.reject(new Error("away")),
     };
     const broken = { ...db, archive: away as unknown as D1Database, now: () => NOON + 60_000 };
     await expect(record(broken, facts)).rejects.toThrow("away");
+  };
+
+  it("completes what a run left half done when the archive was away", async () => {
+    const facts = [message([hardBounced("a@x.example")])];
+    await noteHalf(facts);
     expect(await suppressions()).toHaveLength(1);
     expect(await note(facts)).toHaveLength(1);
     expect(await bounces()).toHaveLength(1);
+  });
+
+  it("has a bounce keep nobody inactive who was reactivated while the archive was away", async () => {
+    const facts = [message([hardBounced("a@x.example"), hardBounced("b@x.example")])];
+    await noteHalf(facts);
+    await reactivate(db.directory, 1, "outbound", "a@x.example", NOON + 120_000);
+    expect(await note(facts, NOON + 180_000)).toMatchObject([{ email: "b@x.example" }]);
+    expect(await bounces()).toMatchObject([
+      { email: "a@x.example", inactive: 0 },
+      { email: "b@x.example", inactive: 1 },
+    ]);
   });
 });
