@@ -58,11 +58,12 @@ const THEIR_OWN = "origin = 'Recipient' AND reason IN ('SpamComplaint', 'ManualS
 
 /**
  * Suppressions of a person but their own, and rules on mail from them. First they are taken back, so that an Outbox which reads the
- * directory learns it too; then each Outbox is told; then the rows go.
+ * directory learns it too; then each Outbox is told; then the rows go. It happens at the time up to which all is removed: the event log,
+ * if it reads of it, forgets it with the rest.
  */
 export async function removePersonSettings(
   needs: EraseNeeds,
-  { serverId, email, shards }: { serverId: number; email: string; shards: string[] },
+  { serverId, email, shards, until }: { serverId: number; email: string; shards: string[]; until: number },
 ): Promise<void> {
   const { directory } = needs;
   const where = `server_id = ?1 AND stream IN (SELECT id FROM streams WHERE server_id = ?1) AND email = ?2`;
@@ -72,7 +73,7 @@ export async function removePersonSettings(
         `UPDATE suppressions SET removed_at = ?3, changed_at = ?3
          WHERE ${where} AND removed_at IS NULL AND NOT (${THEIR_OWN})`,
       )
-      .bind(serverId, email, needs.now()),
+      .bind(serverId, email, until),
     directory
       .prepare(`SELECT stream FROM suppressions WHERE ${where} AND removed_at IS NOT NULL`)
       .bind(serverId, email),

@@ -3,6 +3,7 @@
  * bounded, says by what is left whether it is done, and may run twice or beside itself; so a run that ends anywhere, in time or not, is
  * taken up by the next. Mail is stopped first where it waits, then in the Outboxes, and then goes from where they had put it.
  */
+import { within } from "../mail/within.ts";
 import { removeInbound, removeServerRows, removeStreamCounts } from "./archive-rows.ts";
 import { removeServer, removeServerSettings, removeStreamSettings } from "./directory-rows.ts";
 import { eraseInHooks } from "./hooks.ts";
@@ -10,38 +11,49 @@ import { removeSome } from "./messages.ts";
 import type { EraseNeeds, Outcome } from "./needs.ts";
 import { deleteOfServer } from "./objects.ts";
 import { erasePerson } from "./person.ts";
-import { type Erasure, finish, openErasures, queueStreams } from "./requests.ts";
+import { type Erasure, finish, keepProgress, openErasures, queueStreams } from "./requests.ts";
 import { eraseInOutboxes, outboxesOf } from "./shards.ts";
 
 /** What goes on after a request has 30 s at most. */
 const RUN_MS = 20_000;
+/** Cron's. */
+const ROUND_MS = 60_000;
 /** An account's servers are known for a minute by whoever had read them before, and may be sent to until then. */
 const KNOWN_MS = 120_000;
 
 /** One run. `patience` is how often, seconds apart, it looks again at what has to end first. */
-export async function erase(needs: EraseNeeds, { patience = 0 } = {}): Promise<void> {
-  const end = needs.now() + RUN_MS;
+export async function erase(needs: EraseNeeds, { patience = 0, runMs = RUN_MS } = {}): Promise<void> {
+  const end = needs.now() + runMs;
   const hasTime = () => needs.now() < end;
   await queueStreams(needs.directory, needs.now());
   for (let look = 0; look <= patience && hasTime(); look++) {
     if (look > 0) await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS));
     let isAnyLeft = false;
-    for (const erasure of await openErasures(needs.directory))
-      if (!hasTime() || (await one(needs, erasure, hasTime)) === "not yet") isAnyLeft = true;
+    for (const erasure of inTurn(await openErasures(needs.directory, needs.now()), needs.now()))
+      if (!hasTime() || (await one(needs, erasure, { hasTime, runMs })) === "not yet") isAnyLeft = true;
     if (!isAnyLeft) return;
   }
+}
+
+/** Each round begins with another, so that one which takes all the time there is keeps none of the others for ever. */
+function inTurn<T>(all: T[], now: number): T[] {
+  const first = Math.floor(now / ROUND_MS) % Math.max(1, all.length);
+  return [...all.slice(first), ...all.slice(0, first)];
 }
 
 /** Longer than an Outbox waits before it tells the archive. */
 const LOOK_AGAIN_MS = 2_500;
 
-async function one(needs: EraseNeeds, erasure: Erasure, hasTime: () => boolean): Promise<Outcome> {
+async function one(
+  needs: EraseNeeds,
+  erasure: Erasure,
+  { hasTime, runMs }: { hasTime: () => boolean; runMs: number },
+): Promise<Outcome> {
   const { id, kind } = erasure;
+  const remove = { person: erasePerson, server: eraseServer, stream: eraseStream }[kind];
   try {
-    if (kind === "person") return await erasePerson(needs, erasure, hasTime);
-    return kind === "server"
-      ? await eraseServer(needs, erasure, hasTime)
-      : await eraseStream(needs, erasure, hasTime);
+    // It minds the time between its steps, but what a step asks may never answer.
+    return await within(1.5 * runMs, remove(needs, erasure, hasTime));
   } catch (error) {
     // What failed is tried again in the next run, and must not keep others from being removed.
     needs.log("erasure failed", { id, kind, error: String(error) });
@@ -59,11 +71,19 @@ async function eraseServer(needs: EraseNeeds, erasure: Erasure, hasTime: () => b
   const left = await eraseInOutboxes(needs, shards, all);
   // Before the settings that name them.
   await eraseInHooks(needs, serverId, all);
-  const isClear =
+  const hasNoRows =
     (await removeServerSettings(directory, serverId, hasTime)) &&
-    (await removeServerRows(needs, serverId, hasTime)) &&
-    (await deleteOfServer(mail, serverId, hasTime));
-  if (!isClear || left.length > 0 || needs.now() < createdAt + KNOWN_MS) return "not yet";
+    (await removeServerRows(needs, serverId, hasTime));
+  if (!hasNoRows) return "not yet";
+  const { after = "" } = erasure.progress as { after?: string };
+  const deleted = await deleteOfServer(mail, { serverId, after }, hasTime);
+  if (left.length > 0) return "not yet";
+  if (deleted !== "done") {
+    // What an Outbox still held would be written into any day's folder: only now is a folder through for good.
+    await keepProgress(directory, erasure, deleted);
+    return "not yet";
+  }
+  if (needs.now() < createdAt + KNOWN_MS) return "not yet";
   for (const shard of shards) await needs.outbox(shard).destroy();
   await needs.seen(serverId).destroy();
   await needs.events(serverId).destroy();

@@ -47,29 +47,41 @@ export function largeKey({ id, receivedAt }: { id: string; receivedAt: number })
   return `large/${new Date(receivedAt).toISOString().slice(0, 10)}/${id}`;
 }
 
-/** Messages as they were sent, and reports that came back for them. */
-const OF_SERVERS = ["segments/", "dumps/"];
+/** Reports that came back, and messages as they were sent. Each day has a folder, and in it each server. In order. */
+const OF_SERVERS = ["dumps/", "segments/"];
 
-/** False when time was up first. Each day has a folder, and in it each server. */
+/**
+ * Goes on behind the folder `after`, "" for none: to look into that of each day takes longer than a run when there are many. "done", or
+ * the last folder that it was through with when time was up.
+ */
 export async function deleteOfServer(
   mail: R2Bucket,
-  serverId: number,
+  { serverId, after }: { serverId: number; after: string },
   hasTime: () => boolean,
-): Promise<boolean> {
+): Promise<"done" | { after: string }> {
+  let last = after;
+  // What came in, and had no row yet when the server went.
+  if (!(await deleteBelow(mail, `inbound/${serverId}/`, hasTime))) return { after: last };
   for (const of of OF_SERVERS) {
     for await (const day of folders(mail, of)) {
-      for (;;) {
-        if (!hasTime()) return false;
-        const listed = await mail.list({ prefix: `${day}${serverId}/`, limit: KEYS_PER_CALL });
-        await deleteObjects(
-          mail,
-          listed.objects.map((o) => o.key),
-        );
-        if (!listed.truncated) break;
-      }
+      if (day <= last) continue;
+      if (!(await deleteBelow(mail, `${day}${serverId}/`, hasTime))) return { after: last };
+      last = day;
     }
   }
-  return true;
+  return "done";
+}
+
+async function deleteBelow(mail: R2Bucket, prefix: string, hasTime: () => boolean): Promise<boolean> {
+  for (;;) {
+    if (!hasTime()) return false;
+    const listed = await mail.list({ prefix, limit: KEYS_PER_CALL });
+    await deleteObjects(
+      mail,
+      listed.objects.map((o) => o.key),
+    );
+    if (!listed.truncated) return true;
+  }
 }
 
 async function* folders(mail: R2Bucket, prefix: string): AsyncGenerator<string> {

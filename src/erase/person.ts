@@ -79,7 +79,7 @@ async function visit(
     (await removeInbound(needs, serverId, email)) ||
     (await removeLateBounces(needs, { serverId, email }))
   );
-  await removePersonSettings(needs, { serverId, email, shards });
+  await removePersonSettings(needs, { serverId, email, shards, until });
   // Last: what an Outbox still held, it told the log, and the log the hooks.
   const person = { what: { kind: "person", email }, until } as const;
   const isClear = await needs.events(serverId).erase(person);

@@ -2,7 +2,7 @@
  * What is to be removed and what became of it: the rows of `erasures`. A server's row is made in the transaction that deletes it
  * (accounts/servers.ts); a person's is asked for by their account; a stream's is made here when its time has come.
  */
-import { and, asc, eq, isNull } from "drizzle-orm";
+import { and, asc, eq, isNull, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import { erasures } from "../schema/directory.ts";
 
@@ -14,6 +14,8 @@ export const MAX_OPEN = 1_000;
 const STREAMS_A_SWEEP = 100;
 /** Looked at in one run. */
 const ERASURES_A_RUN = 100;
+/** Numbers change places by so much each minute: any comes to the front within a day. */
+const STEP = 37;
 
 export interface NewRemoval {
   accountId: number;
@@ -66,13 +68,21 @@ export async function queueStreams(directory: D1Database, now: number): Promise<
     .run();
 }
 
-/** What is not done, oldest first. */
-export function openErasures(directory: D1Database): Promise<Erasure[]> {
+/**
+ * Of what is not done, as much as a run looks at: people last, who wait for the servers of their account that are going; and each minute
+ * in another order, so that those who wait for something else keep nobody behind them from being looked at.
+ */
+export function openErasures(directory: D1Database, now: number): Promise<Erasure[]> {
+  const minute = Math.floor(now / 60_000);
   return drizzle(directory)
     .select()
     .from(erasures)
     .where(isNull(erasures.doneAt))
-    .orderBy(asc(erasures.id))
+    .orderBy(
+      sql`${erasures.kind} = 'person'`,
+      sql`(${erasures.id} + ${STEP} * ${minute}) % ${MAX_OPEN}`,
+      asc(erasures.id),
+    )
     .limit(ERASURES_A_RUN);
 }
 

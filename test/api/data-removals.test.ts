@@ -40,7 +40,7 @@ it("is pending when it is asked for, and done when it is done; then its row has 
     },
   ]);
   expect((await look(json.ID)).json).toEqual(json);
-  const [erasure] = await openErasures(settings.db.directory);
+  const [erasure] = await openErasures(settings.db.directory, 0);
   if (erasure) await finish(settings.db.directory, erasure, 5);
   expect((await look(json.ID)).json).toEqual({ ID: json.ID, Status: "Done" });
   expect(await rows()).toMatchObject([{ email: null, requested_by: "anybody at all", done_at: 5 }]);
@@ -48,7 +48,7 @@ it("is pending when it is asked for, and done when it is done; then its row has 
 
 it("forgets who asked when it was the person", async () => {
   await ask({ RequestedBy: "Ann@person.example", RequestedFor: "ann@person.example" });
-  const [erasure] = await openErasures(settings.db.directory);
+  const [erasure] = await openErasures(settings.db.directory, 0);
   if (erasure) await finish(settings.db.directory, erasure, 5);
   expect(await rows()).toMatchObject([{ email: null, requested_by: null }]);
 });

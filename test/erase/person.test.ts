@@ -238,3 +238,21 @@ describe("a person", () => {
     expect(world.sent).toEqual([]);
   }, 60_000);
 });
+
+it("takes suppressions back as of the time up to which all goes, though an Outbox that has to hear of it is away for long", async () => {
+  const [one = 0] = world.servers;
+  await fill(one);
+  const id = await request();
+  const asOf = world.now;
+  const { needs } = world;
+  const away = () => Promise.reject(new Error("away"));
+  const without = (call: object) => (shard: string) => ({ ...needs.outbox(shard), ...call });
+  await erase({ ...needs, outbox: without({ erase: away }) });
+  world.now += 5 * 60_000;
+  await erase({ ...needs, outbox: without({ changeSuppressions: away }) });
+  // The event log reads of it now, and forgets what happened up to that time.
+  const taken = "SELECT changed_at FROM suppressions WHERE removed_at IS NOT NULL";
+  expect(await world.directory.prepare(taken).first("changed_at")).toBe(asOf);
+  await erase(needs);
+  expect(await isDone(id)).toBe(true);
+});

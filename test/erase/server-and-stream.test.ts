@@ -5,6 +5,7 @@ import { archiveStream, unarchiveStream } from "../../src/accounts/streams.ts";
 import { listMessages } from "../../src/archive/read.ts";
 import { erase } from "../../src/erase/erase.ts";
 import { largeKey } from "../../src/erase/objects.ts";
+import { openErasures, requestRemoval } from "../../src/erase/requests.ts";
 import type { MessageRecord } from "../../src/mail/record.ts";
 import { delivered, hardBounced, message } from "../archive/databases.ts";
 import { bytesOf, EraseWorld } from "./world.ts";
@@ -114,6 +115,64 @@ it("removes a deleted server with all that it has, and then its Outboxes", async
   expect(await rowsOf(two)).toEqual(before);
   expect(await world.bytes(segmentOf(two))).toBeDefined();
 }, 180_000);
+
+it("comes to an end though to look into the folders of all days takes longer than a run", async () => {
+  const [one = 0, two = 0] = world.servers;
+  for (let day = 10; day < 40; day++)
+    await world.mail.put(`segments/2025-${day}/${two}/local/0/0000000001.ab`, "somebody else's");
+  await world.mail.put(segmentOf(one), "the last");
+  await world.mail.put(`inbound/${one}/i.eml`, "what came in, and was not filed before the server went");
+  await deleteServer(world.directory, { accountId: world.account, serverId: one }, world.now);
+  world.now += 3 * 60_000;
+  const { needs } = world;
+  const list = (options: R2ListOptions) => {
+    if (!options.delimiter) world.now += 2_000;
+    return world.mail.list(options);
+  };
+  const mail = new Proxy(needs.mail, {
+    get: (of, name) => (name === "list" ? list : Reflect.get(of, name)),
+  });
+  for (let runs = 0; !(await isOver()); runs++) {
+    if (runs > 10) throw new Error("it never ends");
+    await erase({ ...needs, mail });
+  }
+  expect(await world.bytes(segmentOf(one))).toBeUndefined();
+  expect(await world.bytes(`inbound/${one}/i.eml`)).toBeUndefined();
+}, 60_000);
+
+it("is not kept waiting by a hundred removals of people, who wait for it, nor are any of them by the others", async () => {
+  const [one = 0] = world.servers;
+  const of = { accountId: world.account, requestedBy: "me@example.com", notify: false };
+  for (let n = 0; n < 100; n++)
+    await requestRemoval(world.directory, { ...of, email: `p${n}@person.example` }, world.now);
+  await deleteServer(world.directory, { accountId: world.account, serverId: one }, world.now);
+  const seen = new Set<number>();
+  for (let minute = 0; minute < 60; minute++) {
+    const open = await openErasures(world.directory, world.now + minute * 60_000);
+    expect(open.map((erasure) => erasure.serverId)).toContain(one);
+    for (const { id } of open) seen.add(id);
+  }
+  expect(seen.size).toBe(101);
+}, 60_000);
+
+it("goes on to others when what it asks for one of them never answers", async () => {
+  const [one = 0, two = 0] = world.servers;
+  for (const serverId of [one, two])
+    await deleteServer(world.directory, { accountId: world.account, serverId }, world.now);
+  world.now += 3 * 60_000;
+  const { needs } = world;
+  const outbox = (shard: string) => {
+    const answering = needs.outbox(shard);
+    const erase = () => new Promise<never>(() => undefined);
+    return shard.startsWith(`${one}/`) ? { ...answering, erase } : answering;
+  };
+  for (let run = 0; run < 6; run++) {
+    await erase({ ...needs, outbox }, { runMs: 1_000 });
+    world.now += 60_000;
+  }
+  expect(await world.count("servers", `id = ${two}`)).toBe(0);
+  expect(await world.count("servers", `id = ${one}`)).toBe(1);
+}, 60_000);
 
 it("keeps a deleted server's Outboxes while one holds a message", async () => {
   const [one = 0] = world.servers;
