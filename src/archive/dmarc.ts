@@ -127,17 +127,14 @@ function dmarcRow(sum: DmarcSum): unknown[] {
   return [sourceIp, dkimDomain, dkimResult, spfDomain, spfResult, ...aligned, disposition, reason, sum.count];
 }
 
-/** The report's reader bounds how many there are. */
+/** Past the bound, the smallest are counted only by whether they failed: what results are called is anybody's to write. */
 function tlsRows(sums: TlsSum[]): unknown[][] {
   const largest = sums.toSorted((a, b) => b.count - a.count);
-  const kept = largest.slice(0, MAX_SUMS_PER_REPORT);
-  const rest = largest.slice(MAX_SUMS_PER_REPORT).map((sum) => ({ ...sum, mxHost: "" }));
-  return [...kept, ...rest].map(({ policyType, mxHost, result, count: n }) => [
-    policyType,
-    mxHost,
-    result,
-    n,
-  ]);
+  const rest = { success: 0, unknown: 0 };
+  for (const { result, count: n } of largest.splice(MAX_SUMS_PER_REPORT))
+    rest[result === "success" ? "success" : "unknown"] += n;
+  const kept = largest.map(({ policyType, mxHost, result, count: n }) => [policyType, mxHost, result, n]);
+  return [...kept, ...Object.entries(rest).flatMap(([result, n]) => (n > 0 ? [["", "", result, n]] : []))];
 }
 
 export interface DmarcSummary {

@@ -149,6 +149,25 @@ describe("a report that comes to a domain's address", () => {
     expect(sums.find(({ count }) => count === 10_000)?.sourceIp).toBe("10.0.39.15");
   });
 
+  it("of TLS with thousands of results, each of another name, is kept, and the smallest are summed", async () => {
+    const { monitor, address } = await monitored();
+    const failures = Array.from({ length: 7_000 }, (_, n) => {
+      return { "result-type": `${n}${"x".repeat(200)}`, "failed-session-count": n < 600 ? 5 : 1 };
+    });
+    const policy = { "policy-type": "sts", "policy-domain": "shop.example" };
+    const dates = { "start-datetime": "2026-02-16T00:00:00Z", "end-datetime": "2026-02-16T23:59:59Z" };
+    const summary = { "total-successful-session-count": 0, "total-failure-session-count": 0 };
+    const report = {
+      ...{ "organization-name": "o", "contact-info": "c", "report-id": "r", "date-range": dates },
+      policies: [1, 2].map(() => ({ policy, summary, "failure-details": failures })),
+    };
+    const raw = mailWith(strToU8(JSON.stringify(report)));
+    expect(await takeReport(needs, raw, address)).toMatchObject({ kind: "stored" });
+    const { tls } = await summarize(db.archive, monitor.id, range);
+    expect(tls.reduce((sum, { count }) => sum + count, 0)).toBe(2 * (600 * 5 + 6_400));
+    expect(tls.find(({ result }) => result === "unknown")?.count).toBe(2 * (600 * 5 + 6_400) - 500 * 5);
+  });
+
   it("of TLS adds its sessions by what failed", async () => {
     const { monitor, address } = await monitored();
     for (const file of ["google-tls.json", "microsoft-tls.json", "rfc8460-tls.json"])
