@@ -10,6 +10,7 @@ import type { Env } from "../bindings.ts";
 import { log } from "../log.ts";
 import { parseMessageId } from "../mail/message-id.ts";
 import type { TransportName } from "../mail/outcome.ts";
+import { within } from "../mail/within.ts";
 import { systemServerNeeds } from "../wiring/system-server.ts";
 
 const DAY_MS = 86_400_000;
@@ -17,6 +18,8 @@ const DAY_MS = 86_400_000;
 const AT_MS = (3 * 60 + 17) * 60_000;
 /** Far longer than a probe takes. */
 const LOOK_AFTER_MS = 5 * 60_000;
+/** Sending and looking take a second: what has not answered by then is away, which is an alarm too. */
+const PATIENCE_MS = 60_000;
 /** The deployment sends little of its own: among its last are those of a few minutes ago. */
 const MAX_LOOKED_AT = 200;
 
@@ -29,8 +32,13 @@ type Settings = Pick<
 export async function probeDaily(at: number, env: Settings, needs: ProbeNeeds): Promise<void> {
   if (env.PROBE_DAILY !== "1") return;
   const minute = (ms: number) => Math.floor((ms % DAY_MS) / 60_000);
-  if (minute(at) === minute(AT_MS)) await send(env, needs);
-  if (minute(at) === minute(AT_MS + LOOK_AFTER_MS)) await look(at, env, needs);
+  try {
+    if (minute(at) === minute(AT_MS)) await within(PATIENCE_MS, send(env, needs));
+    if (minute(at) === minute(AT_MS + LOOK_AFTER_MS)) await within(PATIENCE_MS, look(at, env, needs));
+  } catch (error) {
+    // Nobody else would say that today's probes were not seen to come back.
+    log("probes not looked at", { alarm: true, why: String(error) });
+  }
 }
 
 async function send(env: Settings, needs: ProbeNeeds): Promise<void> {

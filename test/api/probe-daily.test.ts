@@ -120,3 +120,12 @@ it("whose event is not in the log is an alarm in words, and one of yesterday is 
   await probeDaily(LOOKS_AT + 86_400_000, env(), needs);
   expect(said).toEqual([{ event: "probes are not in the archive", alarm: true, missing: 2 }]);
 });
+
+it("that cannot be looked for is an alarm", async () => {
+  await probed();
+  const away = () => {
+    throw new Error("the event log is away");
+  };
+  await probeDaily(LOOKS_AT, env(), { ...needs, events: away });
+  expect(said).toMatchObject([{ event: "probes not looked at", alarm: true }]);
+});
