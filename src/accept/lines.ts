@@ -148,13 +148,16 @@ export class Lines {
       if (place.phase === "due" && domains.has(place.ref.domain)) this.#move(place, "ready", 0);
   }
 
-  /** The destination takes nothing now: its groups are ready again, but not before `until`. */
+  /**
+   * The destination takes nothing now: its groups are ready again, but not before `until`. Who gives one back never had it claimed: where
+   * another has by now, since the job came twice or was long with the one, it stays that other's.
+   */
   hold(hold: Hold): void {
     const line = this.#line(hold.domain);
     line.hold = { until: hold.until, reason: hold.reason, admit: Math.max(1, hold.admit) };
     for (const ref of hold.refs) {
       const place = this.#places.get(keyOf(ref));
-      if (place && (place.phase === "handed" || place.phase === "claimed")) {
+      if (place?.phase === "handed") {
         this.#move(place, "ready", 0);
         place.timesHanded = 0;
       }

@@ -105,6 +105,17 @@ describe("lines", () => {
     expect(more.reduce((a, b) => a + b) + 1).toBe(1_000);
   });
 
+  it("leave with its consumer what another gives back who had the same job", () => {
+    const all = lines(2);
+    const refs = all.handOver(0, 10);
+    expect(all.claim(ref("m0"), "one", 0)).toBe(true);
+    all.hold({ domain: "a.example", refs, until: 0, reason: "busy", admit: 10 });
+    expect(ids(all.handOver(1, 10))).toEqual(["m1"]);
+    expect(all.claim(ref("m0"), "two", 1)).toBe(false);
+    all.renew([ref("m0")], "one", CLAIM_MS - 1);
+    expect(all.isClaimed(ref("m0"), CLAIM_MS)).toBe(true);
+  });
+
   it("tell how many wait for each domain, for what and until when", () => {
     const all = lines(3);
     all.add(ref("d0", "due.example"), NEVER, { dueAt: 200 });
