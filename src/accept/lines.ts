@@ -23,6 +23,7 @@ interface Place {
   /** When this phase lapses (handed, claimed) or ends (due), ms. */
   until: number;
   claimer: string;
+  /** Since a consumer last claimed it. */
   timesHanded: number;
 }
 
@@ -95,7 +96,9 @@ export class Lines {
   handBack(refs: JobRef[]): void {
     for (const ref of refs) {
       const place = this.#places.get(keyOf(ref));
-      if (place?.phase === "handed") this.#move(place, "ready", 0);
+      if (place?.phase !== "handed") continue;
+      this.#move(place, "ready", 0);
+      place.timesHanded--;
     }
   }
 
@@ -106,6 +109,7 @@ export class Lines {
     if (place.phase === "claimed" && place.until > now && place.claimer !== claimer) return false;
     this.#move(place, "claimed", now + CLAIM_MS);
     place.claimer = claimer;
+    place.timesHanded = 0;
     return true;
   }
 

@@ -47,6 +47,19 @@ describe("lines", () => {
     expect(all.flowing(0)).toBe(1);
   });
 
+  it("hand over again as soon as ever what was claimed since, or what the queue did not take", () => {
+    const all = lines(1);
+    for (const now of [0, 100_000, 200_000]) {
+      all.handOver(now, 10);
+      all.claim(ref("m0"), "one", now);
+      all.wait(ref("m0"), now + 100_000);
+      all.lapse(now + 100_000);
+    }
+    for (let i = 0; i < 5; i++) all.handBack(all.handOver(300_000, 10));
+    expect(all.handOver(300_000, 10)).toHaveLength(1);
+    expect(all.wakeAt(300_000)).toBe(360_000);
+  });
+
   it("grant a claim to one claimer, until it lapses", () => {
     const all = lines(1);
     all.handOver(0, 10);
