@@ -224,8 +224,10 @@ export class Lines {
     for (const [domain, { hold, ready, out }] of this.#lines)
       if (hold && hold.until <= now && ready.size === 0 && out === 0) this.#lines.delete(domain);
     for (const place of this.#places.values()) {
+      const isDue = place.phase === "due" && place.until <= now;
       if (place.phase !== "ready" && place.until <= now) this.#move(place, "ready", 0);
-      if (place.phase === "ready" && place.giveUpAt <= now) overdue.push(place.ref);
+      // The last try is due at the end of its time: it is made first, if nothing holds it.
+      if (place.phase === "ready" && place.giveUpAt <= now && !isDue) overdue.push(place.ref);
     }
     return overdue;
   }

@@ -179,6 +179,18 @@ describe("lines", () => {
     expect(ids(all.lapse(1_000))).toEqual(["m0"]);
   });
 
+  it("let the last try go that is due at the end of a message's time, and that one alone", () => {
+    const all = new Lines();
+    for (const id of ["m0", "m1"]) all.add(ref(id, `${id}.example`), 1_000, { dueAt: 1_000 });
+    all.hold({ domain: "m1.example", refs: [], until: 9_000, reason: "stopped", admit: 1 });
+    expect(all.lapse(1_000)).toEqual([]);
+    expect(all.handOver(1_000, 10)).toEqual([ref("m0", "m0.example")]);
+    // Held, it was not to be tried; and what no consumer took is not handed over for ever.
+    expect(all.lapse(1_001)).toEqual([ref("m1", "m1.example")]);
+    all.remove(ref("m1", "m1.example"));
+    expect(all.lapse(61_000)).toEqual([ref("m0", "m0.example")]);
+  });
+
   it("forget what is final", () => {
     const all = lines(1);
     all.remove(ref("m0"));
