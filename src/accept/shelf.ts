@@ -40,12 +40,12 @@ export class Shelf {
   constructor(store: Store, now: number) {
     this.#store = store;
     let until: number | undefined;
-    const oldClaimsUntil = () => {
+    const claimsUntil = () => {
       until ??= store.oldClaimsUntil(now);
       return until;
     };
     for (const pack of store.packs()) {
-      this.#index(pack, oldClaimsUntil);
+      this.#index(pack, { now, claimsUntil });
       const behind = pack.progress.some((p) => p.archived < messageVersion(p) || !isTold(p));
       if (behind || pack.hasBody || !pack.progress.some((p) => p.groups.some(isWaiting)))
         this.dirty.set(pack.id, 0);
@@ -193,18 +193,17 @@ export class Shelf {
     return lost;
   }
 
-  #index(pack: Pack, oldClaimsUntil?: () => number): void {
+  #index(pack: Pack, old?: { now: number; claimsUntil(): number }): void {
     pack.messages.forEach((message, slot) => {
       this.#where.set(message.id, pack.id);
       message.groups.forEach((group, g) => {
         const at = pack.progress[slot]?.groups[g];
         if (!at || !isWaiting(at)) return;
         const ref: JobRef = { messageId: message.id, domain: group.domain };
-        this.lines.add(
-          ref,
-          message.giveUpAt,
-          at.nextTryAt ? { dueAt: at.nextTryAt } : { perhapsClaimedUntil: oldClaimsUntil?.() },
-        );
+        // One whose next try was due already may be under way: it is as perhaps claimed as one that was never tried.
+        const isAhead = at.nextTryAt !== undefined && at.nextTryAt > (old?.now ?? 0);
+        const how = isAhead ? { dueAt: at.nextTryAt } : { perhapsClaimedUntil: old?.claimsUntil() };
+        this.lines.add(ref, message.giveUpAt, how);
       });
     });
   }

@@ -58,7 +58,7 @@ export class Store {
   #lastPack: number;
   #anySuppressed: boolean;
   #closed: boolean;
-  #awaitsOldClaims = false;
+  #awaitsOldClaims: boolean;
 
   constructor(storage: DurableObjectStorage) {
     const { sql } = storage;
@@ -73,6 +73,7 @@ export class Store {
     this.#lastPack = Math.max(Number(packs.id), Number(ledger?.last_pack ?? 0));
     this.#anySuppressed = sql.exec("SELECT 1 FROM suppressed LIMIT 1").toArray().length > 0;
     this.#closed = sql.exec("SELECT 1 FROM known WHERE name = 'closed'").toArray().length > 0;
+    this.#awaitsOldClaims = sql.exec("SELECT 1 FROM known WHERE name = 'old claims'").toArray().length > 0;
   }
 
   /** All of it or, when a statement throws (the disk is full, a row too big), nothing: then what is counted in memory is as before too. */
