@@ -97,8 +97,8 @@ export function settleAll(
       });
       if (!changed) continue;
       changes = true;
-      const { stream } = found.message;
-      store.changeSuppressions(hardBounced.map((email) => ({ stream, email, removed: false })));
+      // Changed and not written: who says it again, since this failed, has it written then.
+      shelf.touch(pack);
       const group =
         found.progress.groups[found.message.groups.findIndex((g) => g.domain === settlement.domain)];
       if (group?.nextTryAt !== undefined) {
@@ -108,8 +108,10 @@ export function settleAll(
         shelf.lines.remove(settlement);
       }
       if (settlement.outcomes.some((o) => o.result === "delivered")) shelf.lines.release(settlement.domain);
+      const { stream } = found.message;
+      store.changeSuppressions(hardBounced.map((email) => ({ stream, email, removed: false })));
     }
-    if (pack && changes) shelf.save(pack, now);
+    if (pack && (changes || shelf.isUnsaved(pack))) shelf.save(pack, now);
   }
   return soonest;
 }

@@ -127,6 +127,11 @@ export class Shelf {
     this.#unsaved.set(pack.id, pack);
   }
 
+  /** Whether it was changed in memory and is not saved yet. */
+  isUnsaved({ id }: Pack): boolean {
+    return this.#unsaved.has(id);
+  }
+
   /** Saves what was touched. One row. */
   saveTouched(id: number): void {
     const pack = this.#unsaved.get(id);
