@@ -133,7 +133,7 @@ export class Lines {
     if (place) this.#move(place, "due", dueAt);
   }
 
-  /** A success of the domain: it takes mail again. Twice as much may go as before, until that is no limit any more. */
+  /** The domain answers again. Twice as much may go as before, until that is no limit any more. */
   release(domain: string): void {
     const line = this.#lines.get(domain);
     if (!line?.hold) return;

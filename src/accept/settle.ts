@@ -107,13 +107,18 @@ export function settleAll(
       } else {
         shelf.lines.remove(settlement);
       }
-      if (settlement.outcomes.some((o) => o.result === "delivered")) shelf.lines.release(settlement.domain);
+      if (settlement.outcomes.some(isAnswer)) shelf.lines.release(settlement.domain);
       const { stream } = found.message;
       store.changeSuppressions(hardBounced.map((email) => ({ stream, email, removed: false })));
     }
     if (pack && (changes || shelf.isUnsaved(pack))) shelf.save(pack, now);
   }
   return soonest;
+}
+
+/** It took the message, or said something of the recipient, whoever that is: the domain's mail need not wait for it. */
+function isAnswer({ result, concerns, reply }: Outcome): boolean {
+  return result === "delivered" || (concerns === "recipient" && reply.code > 0);
 }
 
 /** Ends a group that has waited past its message's time, with the reason it last waited for. */

@@ -44,4 +44,28 @@ describe("settling", () => {
     settleAll(said, context);
     expect(rows.written).toEqual([id]);
   });
+
+  it("what a domain answers lets more of its mail go after a hold, though it takes none; what keeps it from answering does not", () => {
+    const ends: [Partial<Outcome>, goes: number][] = [
+      [{ result: "bounced", reply: { code: 550, enhanced: "5.1.1", text: "no such user" } }, 2],
+      [{ result: "deferred", reply: { code: 451, enhanced: "4.2.0", text: "greylisted" } }, 2],
+      [
+        { result: "deferred", concerns: "destination", reply: { code: 421, enhanced: "", text: "too many" } },
+        1,
+      ],
+      [{ result: "deferred", concerns: "destination", reply: { code: 0, enhanced: "4.4.1", text: "" } }, 1],
+    ];
+    for (const [end, goes] of ends) {
+      const rows = new Rows();
+      rows.add("m0", "m1", "m2", "m3");
+      const shelf = rows.shelf();
+      const { lines } = shelf;
+      lines.lapse(T);
+      lines.hold({ domain: "x.example", refs: [], until: T, reason: "stopped", admit: 1 });
+      expect(lines.handOver(T, 10)).toHaveLength(1);
+      lines.claim({ messageId: "m0", domain: "x.example" }, "c", T);
+      settleAll([settlement("m0", end)], { store: rows.store, shelf, now: T, random: () => 0.5 });
+      expect(lines.handOver(T, 10)).toHaveLength(goes);
+    }
+  });
 });
