@@ -23,7 +23,7 @@ import { HandOver } from "./hand-over.ts";
 import { KnownServer } from "./known-server.ts";
 import type { AcceptReply, AcceptRequest, OutboxNeeds, SuppressionChange } from "./needs.ts";
 import { messageVersion, toRecord } from "./pack.ts";
-import { expireGroup, settleAll } from "./settle.ts";
+import { expireGroups, settleAll } from "./settle.ts";
 import { Shelf } from "./shelf.ts";
 import { Store } from "./store.ts";
 
@@ -252,7 +252,7 @@ export class OutboxObject extends DurableObject implements OutboxPort {
         this.#forgotAt = now;
         this.#store.forgetAnswers(now);
       }
-      for (const ref of this.#shelf.lines.lapse(now)) expireGroup(ref, this.#shelf, now);
+      expireGroups(this.#shelf.lines.lapse(now), this.#shelf, now);
       // Neither waits for the other: a queue that does not answer keeps no mail from the archive, nor a slow archive any mail that is due.
       this.#handOn();
       await this.#flushAWhile();

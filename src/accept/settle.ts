@@ -121,15 +121,24 @@ function isAnswer({ result, concerns, reply }: Outcome): boolean {
   return result === "delivered" || (concerns === "recipient" && reply.code > 0);
 }
 
-/** Ends a group that has waited past its message's time, with the reason it last waited for. */
-export function expireGroup(ref: JobRef, shelf: Shelf, now: number): void {
-  const found = shelf.find(ref.messageId);
-  const group = found?.progress.groups[found.message.groups.findIndex((g) => g.domain === ref.domain)];
-  if (found && group) {
-    expire(group, shelf.lines.heldBecause(ref.domain) ?? "waited too long", now);
-    shelf.save(found.pack, now);
+/**
+ * Ends groups that have waited past their messages' time, with the reason each last waited for. One row a pack: what came together
+ * ends together.
+ */
+export function expireGroups(refs: JobRef[], shelf: Shelf, now: number): void {
+  for (const ofPack of Map.groupBy(refs, (ref) => shelf.packOf(ref.messageId)).values()) {
+    let pack: Pack | undefined;
+    for (const ref of ofPack) {
+      const found = shelf.find(ref.messageId);
+      const group = found?.progress.groups[found.message.groups.findIndex((g) => g.domain === ref.domain)];
+      if (!found || !group) continue;
+      pack = found.pack;
+      shelf.touch(pack);
+      expire(group, shelf.lines.heldBecause(ref.domain) ?? "waited too long", now);
+    }
+    if (pack) shelf.save(pack, now);
+    for (const ref of ofPack) shelf.lines.remove(ref);
   }
-  shelf.lines.remove(ref);
 }
 
 /** Ends what has waited too long without an attempt that could end it: a held or never tried group. */

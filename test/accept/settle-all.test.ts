@@ -1,6 +1,6 @@
 /** Settlements as an Outbox takes them: with the rows of their packs, which may fail to be written, and with their lines. */
 import { describe, expect, it } from "vitest";
-import { settleAll } from "../../src/accept/settle.ts";
+import { expireGroups, settleAll } from "../../src/accept/settle.ts";
 import type { Settlement } from "../../src/mail/job.ts";
 import type { Outcome } from "../../src/mail/outcome.ts";
 import { Rows } from "./rows.ts";
@@ -67,5 +67,24 @@ describe("settling", () => {
       settleAll([settlement("m0", end)], { store: rows.store, shelf, now: T, random: () => 0.5 });
       expect(lines.handOver(T, 10)).toHaveLength(goes);
     }
+  });
+});
+
+describe("giving up", () => {
+  it("writes a row for what came together, not for each message, and leaves none of it in a line", () => {
+    const rows = new Rows();
+    const ids = Array.from({ length: 60 }, (_, i) => `m${i}`);
+    const one = rows.add(...ids.slice(0, 40));
+    const two = rows.add(...ids.slice(40));
+    const shelf = rows.shelf();
+    const refs = ids.map((messageId) => ({ messageId, domain: "x.example" }));
+    shelf.lines.hold({ domain: "x.example", refs: [], until: T, reason: "connection refused", admit: 1 });
+    expireGroups(refs, shelf, T);
+    expect(rows.written).toEqual([one.id, two.id]);
+    expect(shelf.lines.size).toBe(0);
+    const ended = [one, two].flatMap(({ id }) => rows.read(id)?.progress ?? []);
+    expect(ended.map((of) => of.groups[0]?.recipients[0])).toEqual(
+      ids.map(() => expect.objectContaining({ state: "expired", reason: "connection refused" })),
+    );
   });
 });
