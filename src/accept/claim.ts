@@ -40,7 +40,8 @@ export async function claimGroups(
       continue;
     }
     if (size > 0 && size + found.message.body.length > MAX_BYTES) continue;
-    if (!suppressNow(found, index, context) || !shelf.lines.claim(ref, claimer, needs.now())) {
+    // In this order: whom an attempt is under way to is not suppressed any more.
+    if (!shelf.lines.claim(ref, claimer, needs.now()) || !suppressNow(found, index, context)) {
       gone.push(ref);
       continue;
     }
