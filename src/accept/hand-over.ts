@@ -3,6 +3,7 @@
  * here costs time only: it backs off, and the alarm comes back.
  */
 import type { DeliveryJob, JobRef } from "../mail/job.ts";
+import { within } from "../mail/within.ts";
 import type { KnownServer } from "./known-server.ts";
 import type { OutboxNeeds } from "./needs.ts";
 import type { Shelf } from "./shelf.ts";
@@ -13,6 +14,8 @@ const REFS_PER_RUN = 2_000;
 const MAX_BACK_OFF_MS = 30_000;
 /** A queue takes a run in milliseconds; one that takes none of it in this time is asked about at every such wake. */
 const RUN_MS = 1_000;
+/** What it has not taken by then it is offered again. */
+const SEND_MS = 30_000;
 
 export class HandOver {
   readonly #shelf: Shelf;
@@ -56,7 +59,7 @@ export class HandOver {
       const refs = this.#shelf.lines.handOver(now, REFS_PER_RUN);
       if (refs.length === 0) continue;
       try {
-        await this.#needs.send(this.#jobs(refs));
+        await within(SEND_MS, this.#needs.send(this.#jobs(refs)));
         this.#failures = 0;
         this.#again ||= refs.length === REFS_PER_RUN;
       } catch (error) {
