@@ -155,7 +155,8 @@ export class Pace {
     const reason = sinceWhen(stop.reason, "stopped", stop.since);
     // Those that wait come back a little apart, or they would all ask for the one probe.
     if (now < stop.until) return { until: Math.round(stop.until + this.#random() * 2_000), reason, admit: 1 };
-    const isAtIt = this.#stops.isProber(claimer) && (this.#leases.get(claimer)?.underWay ?? 0) > 0;
+    // Whoever has something under way tries it already, or began before it stopped, and its failures would be taken for the try's.
+    const isAtIt = (this.#leases.get(claimer)?.underWay ?? 0) > 0;
     if (isAtIt) return { until: now + MAX_BUSY_MS, reason, admit: 1 };
     if (this.#stops.takeProbe(claimer)) return undefined;
     return { until: now + MAX_BUSY_MS, reason: `${reason}; one message is trying it`, admit: 1 };
@@ -174,8 +175,9 @@ export class Pace {
   /** Grants half of what is free, so that a flood leaves room for one password reset. */
   #begin(now: number, wanted: number, lease: Lease, answer: Answer): Wait | undefined {
     if (answer.askAgainMs > 0) return undefined;
-    const used = this.#used();
+    // The one message that tries it waits for none that was begun before: that may hang until long after the destination is back.
     const isStopped = this.#stops.current !== undefined;
+    const used = isStopped ? { lanes: 0, underWay: 0 } : this.#used();
     const allowed = isStopped ? 1 : this.#allowed();
     const free = Math.max(0, allowed - used.lanes);
     const share = Math.max(1, Math.floor(allowed / 2), Math.ceil(free / 2));

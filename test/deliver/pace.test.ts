@@ -228,6 +228,20 @@ describe("a destination that is down", () => {
     expect(pace.describe(T + 3)).toMatchObject({ state: "stopped", stop: { everyMs: MINUTE } });
   });
 
+  it("is tried when its time comes, though something that was begun before hangs, and by who has nothing to do with that", () => {
+    const pace = open();
+    const { lanes } = pace.lease(T, { claimer: "hangs", wanted: 1 });
+    attempt(pace, T, 5, DOWN);
+    const hangs = { claimer: "hangs", evidence: [], underWay: 1, lanes };
+    for (let now = T; now < T + MINUTE; now += 4_000) pace.report(now, { ...hangs, wanted: 0 });
+    const later = T + MINUTE;
+    expect(pace.report(later, { ...hangs, wanted: 5 })).toMatchObject({ count: 0, wait: { admit: 1 } });
+    expect(pace.lease(later, { claimer: "a", wanted: 5 })).toMatchObject({ count: 1, lanes: 1 });
+    expect(pace.lease(later, { claimer: "b", wanted: 5 }).count).toBe(0);
+    pace.report(later, { ...hangs, wanted: 0, evidence: [DOWN], underWay: 0 });
+    expect(pace.describe(later)).toMatchObject({ state: "probing", stop: { everyMs: MINUTE } });
+  });
+
   it("is tried again when the consumer that tried it died, or found the message gone", () => {
     const pace = stopped();
     pace.lease(T + MINUTE, { claimer: "dies", wanted: 1 });
