@@ -223,9 +223,9 @@ export class Pace {
       this.#stops.leaveProbe(claimer);
     } else if (hint === "blocked") {
       const begins = this.#detours.fails(evidence.transport, "blocked", said, now);
-      // By another transport it may go at once: what this one met says nothing about that.
-      if (begins) this.#open();
-      else if (evidence.result === "deferred") this.#slowDown(said, now);
+      // By another transport it may go at once: what this one met says nothing about that. And who refuses what tried it is not down.
+      if (begins || this.#stops.isProber(claimer)) this.#open();
+      if (!begins && evidence.result === "deferred") this.#slowDown(said, now);
     } else if (hint === "slow") this.#slowDown(said, now);
     else this.#fail(said, claimer, now);
   }

@@ -350,6 +350,16 @@ describe("a destination that blocks a transport", () => {
     expect(pace.describe(later).detours).toEqual([]);
   });
 
+  it("is not down when it refuses what tries it", () => {
+    const pace = open();
+    for (let i = 0; i < 3; i++) attempt(pace, T + i * 10_000, 1, BLOCKED);
+    attempt(pace, T + 30_000, 5, DOWN);
+    const later = T + 30_000 + MINUTE;
+    const reply = { code: 550, enhanced: "5.7.1", text: "blocked by Spamhaus" };
+    attempt(pace, later, 1, evidence({ result: "bounced", concerns: "destination", reply }));
+    expect(pace.describe(later).state).toBe("open");
+  });
+
   it("outlives the object's memory", () => {
     const pace = open();
     for (let i = 0; i < 3; i++) attempt(pace, T + i * 10_000, 1, BLOCKED);
