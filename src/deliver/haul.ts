@@ -59,7 +59,7 @@ export class Haul {
         );
       if (answer.wait) await this.#giveBack(answer.wait);
       if (this.#underWay === 0 && this.#evidence.length === 0 && this.#pending.length === 0) return;
-      await this.#next(answer);
+      await this.#next(answer, stopAt);
       const now = this.#shift.needs.now();
       if (now >= stopAt) await this.#giveBack({ until: now, reason: "handed over again", admit: ALL });
       answer = await this.#ask();
@@ -157,11 +157,12 @@ export class Haul {
 
   /**
    * Until something ended, or it is time to ask again. Outcomes that come soon after are reported together, since each
-   * report is a call that is billed; less so while more is to begin.
+   * report is a call that is billed; less so while more is to begin. What waits to begin is not kept behind what takes long.
    */
-  async #next({ askAgainMs }: Answer): Promise<void> {
+  async #next({ askAgainMs }: Answer, stopAt: number): Promise<void> {
+    const atMostMs = this.#pending.length > 0 ? Math.max(0, stopAt - this.#shift.needs.now()) : undefined;
     if (this.#evidence.length === 0 && (this.#underWay > 0 || askAgainMs > 0))
-      await this.#until(1, askAgainMs > 0 ? askAgainMs : undefined);
+      await this.#until(1, askAgainMs > 0 ? askAgainMs : atMostMs);
     if (this.#evidence.length > 0 && this.#underWay > 0)
       await this.#until(
         this.#evidence.length + this.#underWay,
