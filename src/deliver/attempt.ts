@@ -8,6 +8,7 @@ import { join } from "../compose/join.ts";
 import { sign } from "../compose/sign.ts";
 import type { Claim, Settlement } from "../mail/job.ts";
 import type { Outcome, TransportName } from "../mail/outcome.ts";
+import { within } from "../mail/within.ts";
 import { type Sent, sendCopies } from "./copies.ts";
 import { ruleOf } from "./rules.ts";
 import { answerTest, isTestDomain } from "./transport/test-addresses.ts";
@@ -27,6 +28,9 @@ export interface AttemptNeeds {
   transports: Partial<Record<TransportName, Transport>>;
   log(event: string, fields: Record<string, unknown>): void;
 }
+
+/** The directory and R2 get so long for what a message needs; then it waits, and its destination does not. */
+const READY_MS = 30_000;
 
 export interface Way {
   order: TransportName[];
@@ -114,7 +118,7 @@ async function unsignedOf(claim: Claim, needs: AttemptNeeds): Promise<Unsigned> 
   if (claim.message.signed) return { bytes, keys: [], fields: "" };
   const { serverId, messageId } = claim;
   const fields = await needs.ownFields({ serverId, messageId });
-  return { bytes, keys: await needs.keys(claim.serverId, claim.fromDomain), fields };
+  return { bytes, keys: await within(READY_MS, needs.keys(claim.serverId, claim.fromDomain)), fields };
 }
 
 async function signed(
@@ -140,7 +144,7 @@ async function bytesOf({ message }: Claim, needs: AttemptNeeds): Promise<Uint8Ar
   if (message.kind === "bytes") return message.bytes;
   let bytes: Uint8Array | undefined;
   try {
-    bytes = await needs.readObject(message.key, message.offset, message.length);
+    bytes = await within(READY_MS, needs.readObject(message.key, message.offset, message.length));
   } catch (error) {
     throw new Unreadable("the stored message can't be read now", { cause: error });
   }

@@ -3,7 +3,8 @@
  * is said at the same time travels together. What each destination does is in haul.ts.
  */
 import type { Claim, Hold, JobRef, OutboxPort, Settlement } from "../mail/job.ts";
-import { RENEW_MS } from "../mail/job.ts";
+import { CLAIM_MS, RENEW_MS } from "../mail/job.ts";
+import { within } from "../mail/within.ts";
 import type { AttemptNeeds } from "./attempt.ts";
 import type { Call, DestinationPort } from "./destination.ts";
 import { Gather } from "./gather.ts";
@@ -43,6 +44,12 @@ const SETTLE_TRIES = 8;
  * meanwhile asks again, and the gateway's journal answers.
  */
 const SETTLE_TOGETHER_MS = 100;
+
+/**
+ * An object answers in milliseconds. One that does not is asked anew, and all that it is told may be told twice; a claim that it granted
+ * has lapsed by then.
+ */
+const ANSWER_MS = CLAIM_MS;
 
 const keyOf = (ref: JobRef) => `${ref.messageId}/${ref.domain}`;
 
@@ -92,7 +99,7 @@ export class Shift {
     let object = this.#objects.get(name);
     if (!object) {
       const port = this.needs.destination(name);
-      object = new Gather((calls) => port.talk(calls), CALLS_PER_TALK);
+      object = new Gather((calls) => within(ANSWER_MS, port.talk(calls)), CALLS_PER_TALK);
       this.#objects.set(name, object);
     }
     return object.add(call);
@@ -183,7 +190,7 @@ export class Shift {
       if (this.needs.now() >= until) return refs.map(() => "full");
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
-    const { claims, gone } = await outbox.claim(refs, this.claimer);
+    const { claims, gone } = await within(ANSWER_MS, outbox.claim(refs, this.claimer));
     const found = new Map<string, Claim | "gone">(claims.map((claim) => [keyOf(claim), claim]));
     for (const ref of gone) found.set(keyOf(ref), "gone");
     return refs.map((ref) => found.get(keyOf(ref)) ?? "left");
@@ -206,6 +213,6 @@ export class Shift {
 
 /** The call's end is each one's end. */
 async function alike<T>(items: T[], call: Promise<void>): Promise<undefined[]> {
-  await call;
+  await within(ANSWER_MS, call);
   return items.map(() => undefined);
 }

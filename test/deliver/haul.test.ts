@@ -2,30 +2,37 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { NOTHING } from "../../src/deliver/lease.ts";
 import { type Item, Shift, type ShiftNeeds } from "../../src/deliver/shift.ts";
-import type { Claim, Hold, JobRef, OutboxPort } from "../../src/mail/job.ts";
+import type { Claim, Hold, JobRef, MessageSource, OutboxPort, Settlement } from "../../src/mail/job.ts";
 
 beforeEach(() => vi.useFakeTimers({ now: 1_000_000 }));
 afterEach(() => vi.useRealTimers());
 
 const never = () => new Promise<never>(() => undefined);
 
-function claimOf(ref: JobRef): Claim {
+const SIGNED: MessageSource = { kind: "bytes", bytes: new Uint8Array(10), signed: true };
+
+function claimOf(ref: JobRef, message: MessageSource = SIGNED): Claim {
   return {
     ...ref,
     ...{ serverId: 1, stream: "outbound", attempt: 1, recipients: [`someone@${ref.domain}`] },
     ...{ reversePath: "", acceptedAt: 0, fromDomain: "example.com", transports: ["gateway"], bounceType: "" },
-    message: { kind: "bytes", bytes: new Uint8Array(10), signed: true },
+    message,
   };
 }
 
 /** One Outbox, and a Destination that lets one message begin. */
-function world(of: { outbox?: Partial<OutboxPort>; send?: () => Promise<never> } = {}) {
+function world(
+  of: { outbox?: Partial<OutboxPort>; send?: () => Promise<never>; message?: MessageSource } = {},
+) {
   const holds: Hold[] = [];
+  const settled: Settlement[] = [];
   const log: string[] = [];
   const outbox: OutboxPort = {
-    claim: async (refs) => ({ claims: refs.map(claimOf), gone: [] }),
+    claim: async (refs) => ({ claims: refs.map((ref) => claimOf(ref, of.message)), gone: [] }),
     renew: async () => undefined,
-    settle: async () => undefined,
+    settle: async (given) => {
+      settled.push(...given);
+    },
     hold: async (given) => {
       holds.push(...given);
     },
@@ -46,6 +53,9 @@ function world(of: { outbox?: Partial<OutboxPort>; send?: () => Promise<never> }
         }),
     }),
     transports: { gateway: { send: of.send ?? never } },
+    ownFields: async () => "",
+    keys: never,
+    readObject: never,
   };
   const ends: string[] = [];
   const items = ["m0", "m1", "m2"].map(
@@ -57,7 +67,7 @@ function world(of: { outbox?: Partial<OutboxPort>; send?: () => Promise<never> }
     }),
   );
   const shift = new Shift("c", needs as ShiftNeeds & ConstructorParameters<typeof Shift>[1]);
-  return { shift, items, holds, ends, log };
+  return { shift, items, holds, settled, ends, log };
 }
 
 describe("a consumer's messages for a destination", () => {
@@ -69,5 +79,44 @@ describe("a consumer's messages for a destination", () => {
       { domain: "slow.example", refs: [{ messageId: "m1" }, { messageId: "m2" }] },
     ]);
     expect(ends).toEqual(["m0 handed on", "m1 handed on", "m2 handed on"]);
+  });
+});
+
+describe("an object that does not answer", () => {
+  it("for a claim: the queue is to bring the job again, and the call ends", async () => {
+    const { shift, items, ends, holds } = world({ outbox: { claim: never } });
+    const run = shift.run(new Map([["slow.example", items.slice(0, 1)]]));
+    await vi.advanceTimersByTimeAsync(60_000);
+    await run;
+    expect(ends).toEqual(["m0 failed"]);
+    expect(holds).toEqual([]);
+  });
+
+  it("for an outcome is told it again", async () => {
+    let told = 0;
+    const settle = () => (++told === 1 ? never() : Promise.resolve());
+    const { shift, items, ends } = world({ outbox: { settle }, send: async () => [] as never });
+    const run = shift.run(new Map([["slow.example", items.slice(0, 1)]]));
+    await vi.advanceTimersByTimeAsync(60_000);
+    await run;
+    expect(ends).toEqual(["m0 handed on"]);
+    expect(told).toBe(2);
+  });
+});
+
+describe("a store that does not answer", () => {
+  it.each([
+    ["the directory", "could not be signed", { kind: "bytes", bytes: new Uint8Array(10), signed: false }],
+    [
+      "R2",
+      "the stored message can't be read now",
+      { kind: "segment", key: "k", offset: 0, length: 10, signed: true },
+    ],
+  ] as const)("(%s) lets a message wait, and not its destination", async (_, reason, message) => {
+    const { shift, items, settled } = world({ message });
+    const run = shift.run(new Map([["slow.example", items.slice(0, 1)]]));
+    await vi.advanceTimersByTimeAsync(60_000);
+    await run;
+    expect(settled).toMatchObject([{ outcomes: [{ result: "deferred", concerns: "transport", reason }] }]);
   });
 });
