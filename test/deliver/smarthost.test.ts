@@ -176,6 +176,18 @@ describe("smarthost", () => {
     expect(got).toEqual([]);
   });
 
+  it("is told when the relay hangs up on our password, and the message waits", async () => {
+    const port = await startRelay(false, {
+      onAuth() {
+        for (const connection of relay?.connections ?? []) connection._socket.destroy();
+      },
+    });
+    const refs = Array.from({ length: 5 }, (_, i) => add(`r${i}`));
+    await (await startWorker(port, false)).deliver([world.jobOf(...refs)]);
+    for (const ref of refs)
+      expect(end(ref)[0]).toMatchObject({ result: "deferred", concerns: "transport", uncertain: false });
+  });
+
   it("says that it is uncertain when the relay goes away after the final dot", async () => {
     const ref = add("someone");
     const port = await startRelay(false, {

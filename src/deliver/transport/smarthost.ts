@@ -115,7 +115,8 @@ class Session {
         socketTimeout: SOCKET_MS,
       });
       this.#connection = connection;
-      await new Promise<void>((resolve, reject) => {
+      // A connection that ends calls nobody back who waits for its greeting or its answer to AUTH.
+      const lost = new Promise<never>((_, reject) => {
         connection.on("error", (error: Error) => {
           this.#broken = true;
           reject(error);
@@ -124,13 +125,17 @@ class Session {
           this.#broken = true;
           reject(new Error("the relay closed the connection"));
         });
-        connection.connect((error) => (error ? reject(error) : resolve()));
       });
+      // Later than this it is told to who sends.
+      lost.catch(() => undefined);
+      const told = (ask: (done: (error?: Error | null) => void) => void) =>
+        Promise.race([
+          lost,
+          new Promise<void>((resolve, reject) => ask((error) => (error ? reject(error) : resolve()))),
+        ]);
+      await told((done) => connection.connect(done));
       this.#secured = true;
-      if (user !== "")
-        await new Promise<void>((resolve, reject) => {
-          connection.login({ credentials: { user, pass } }, (error) => (error ? reject(error) : resolve()));
-        });
+      if (user !== "") await told((done) => connection.login({ credentials: { user, pass } }, done));
     } catch (error) {
       this.#broken = true;
       throw error;
