@@ -7,16 +7,15 @@
 import type { Hold, JobRef } from "../mail/job.ts";
 import { CLAIM_MS } from "../mail/job.ts";
 import type { WaitingDomain } from "../mail/waiting.ts";
+import { Line } from "./line.ts";
 
 /** A job that no consumer claims for so long is handed over again; the queue may just be long, so ever more rarely. */
 const HANDED_MS = 60_000;
 const HANDED_MAX_MS = 3_600_000;
-/** At most so many groups of one domain are handed over or claimed at a time; the rest wait for how these go. */
-const WINDOW = 1_000;
 
 type Phase = "ready" | "handed" | "claimed" | "due";
 
-interface Place {
+export interface Place {
   ref: JobRef;
   giveUpAt: number;
   phase: Phase;
@@ -25,13 +24,6 @@ interface Place {
   claimer: string;
   /** Since a consumer last claimed it. */
   timesHanded: number;
-}
-
-interface Line {
-  ready: Set<Place>;
-  /** Handed over or claimed. */
-  out: number;
-  hold?: { until: number; reason: string; admit: number };
 }
 
 const keyOf = (ref: JobRef) => `${ref.messageId}/${ref.domain}`;
@@ -79,8 +71,7 @@ export class Lines {
     const refs: JobRef[] = [];
     for (const line of this.#lines.values()) {
       if (refs.length >= limit) break;
-      if (line.ready.size === 0 || (line.hold && line.hold.until > now)) continue;
-      let room = Math.min(limit - refs.length, (line.hold?.admit ?? WINDOW) - line.out);
+      let room = Math.min(limit - refs.length, line.room(now));
       for (const place of line.ready) {
         if (room-- <= 0) break;
         const patience = Math.min(HANDED_MS * 2 ** place.timesHanded, HANDED_MAX_MS);
@@ -133,21 +124,14 @@ export class Lines {
     if (place) this.#move(place, "due", dueAt);
   }
 
-  /** The domain answers again. Twice as much may go as before, until that is no limit any more. */
-  release(domain: string): void {
-    const line = this.#lines.get(domain);
-    if (!line?.hold) return;
-    line.hold.until = 0;
-    line.hold.admit *= 2;
-    if (line.hold.admit >= WINDOW) delete line.hold;
+  /** The domain answers again. */
+  release(domain: string, now: number): void {
+    this.#lines.get(domain)?.release(now);
   }
 
   /** Somebody says that these domains are worth trying now: nothing of theirs waits for a time any more. */
-  resume(domains: ReadonlySet<string>): void {
-    for (const domain of domains) {
-      const hold = this.#lines.get(domain)?.hold;
-      if (hold) hold.until = 0;
-    }
+  resume(domains: ReadonlySet<string>, now: number): void {
+    for (const domain of domains) this.#lines.get(domain)?.resume(now);
     for (const place of this.#places.values())
       if (place.phase === "due" && domains.has(place.ref.domain)) this.#move(place, "ready", 0);
   }
@@ -157,8 +141,7 @@ export class Lines {
    * another has by now, since the job came twice or was long with the one, it stays that other's.
    */
   hold(hold: Hold): void {
-    const line = this.#line(hold.domain);
-    line.hold = { until: hold.until, reason: hold.reason, admit: Math.max(1, hold.admit) };
+    this.#line(hold.domain).hold(hold);
     for (const ref of hold.refs) {
       const place = this.#places.get(keyOf(ref));
       if (place?.phase === "handed") {
@@ -176,8 +159,9 @@ export class Lines {
     const isPast = place.phase !== "ready" && place.until <= now;
     if (place.phase === "claimed" && !isPast) return { reason: "an attempt is under way" };
     if (place.phase === "handed" && !isPast) return { reason: "in the queue of deliveries" };
-    const hold = this.#lines.get(ref.domain)?.hold;
-    return hold ? { until: hold.until || undefined, reason: hold.reason } : { reason: "about to be queued" };
+    const held = this.#lines.get(ref.domain)?.held;
+    if (!held) return { reason: "about to be queued" };
+    return { reason: held.reason, ...(held.until > now ? { until: held.until } : {}) };
   }
 
   /**
@@ -188,7 +172,7 @@ export class Lines {
     const found = new Map<string, { waiting: number; soonest: number; next: JobRef }>();
     for (const { ref, phase, until } of this.#places.values()) {
       if (only && !only.has(ref.domain)) continue;
-      const heldUntil = this.#lines.get(ref.domain)?.hold?.until ?? 0;
+      const heldUntil = this.#lines.get(ref.domain)?.held?.until ?? 0;
       const at = phase === "due" ? until : phase === "ready" ? heldUntil : 0;
       const entry = found.get(ref.domain);
       if (!entry) found.set(ref.domain, { waiting: 1, soonest: at, next: ref });
@@ -198,8 +182,8 @@ export class Lines {
       }
     }
     return [...found].map(([domain, { waiting, soonest, next }]) => {
-      const hold = this.#lines.get(domain)?.hold;
-      const reason = hold && hold.until > now ? { reason: hold.reason } : {};
+      const held = this.#lines.get(domain)?.held;
+      const reason = held && held.until > now ? { reason: held.reason } : {};
       return { domain, waiting, next, ...(soonest > now ? { nextTryAt: soonest } : {}), ...reason };
     });
   }
@@ -207,22 +191,21 @@ export class Lines {
   /** Groups in lines that move: neither held nor waiting for a next try. */
   flowing(now: number): number {
     let count = 0;
-    for (const { ready, out, hold } of this.#lines.values())
-      count += out + (hold && hold.until > now ? 0 : ready.size);
+    for (const line of this.#lines.values()) count += line.out + (line.isHeld(now) ? 0 : line.ready.size);
     return count;
   }
 
   /** Why a domain's mail is held; undefined when it is not. */
   heldBecause(domain: string): string | undefined {
-    return this.#lines.get(domain)?.hold?.reason;
+    return this.#lines.get(domain)?.held?.reason;
   }
 
   /** Makes ready what is due and what nobody renewed or claimed in time; returns what has waited too long. */
   lapse(now: number): JobRef[] {
     const overdue: JobRef[] = [];
     // A hold that has passed, and that nobody waits behind, has nothing more to say.
-    for (const [domain, { hold, ready, out }] of this.#lines)
-      if (hold && hold.until <= now && ready.size === 0 && out === 0) this.#lines.delete(domain);
+    for (const [domain, line] of this.#lines)
+      if (line.held && !line.isHeld(now) && line.isEmpty) this.#lines.delete(domain);
     for (const place of this.#places.values()) {
       const isDue = place.phase === "due" && place.until <= now;
       if (place.phase !== "ready" && place.until <= now) this.#move(place, "ready", 0);
@@ -235,11 +218,8 @@ export class Lines {
   /** When something here next needs doing, ms; undefined when nothing waits. */
   wakeAt(now: number): number | undefined {
     let soonest = Number.POSITIVE_INFINITY;
-    for (const line of this.#lines.values()) {
-      if (line.ready.size === 0) continue;
-      const blocked = line.out >= (line.hold?.admit ?? WINDOW);
-      if (!blocked) soonest = Math.min(soonest, Math.max(now, line.hold?.until ?? 0));
-    }
+    for (const line of this.#lines.values())
+      soonest = Math.min(soonest, line.wakeAt(now) ?? Number.POSITIVE_INFINITY);
     for (const place of this.#places.values())
       if (place.phase !== "ready") soonest = Math.min(soonest, place.until);
     return soonest === Number.POSITIVE_INFINITY ? undefined : soonest;
@@ -248,7 +228,7 @@ export class Lines {
   #line(domain: string): Line {
     let line = this.#lines.get(domain);
     if (!line) {
-      line = { ready: new Set(), out: 0 };
+      line = new Line();
       this.#lines.set(domain, line);
     }
     return line;
@@ -256,7 +236,7 @@ export class Lines {
 
   #prune(domain: string): void {
     const line = this.#lines.get(domain);
-    if (line && line.ready.size === 0 && line.out === 0 && !line.hold) this.#lines.delete(domain);
+    if (line?.isEmpty && !line.held) this.#lines.delete(domain);
   }
 
   #leave(place: Place): void {

@@ -224,7 +224,7 @@ export class OutboxObject extends DurableObject implements OutboxPort {
 
   /** Somebody says that these domains are worth trying now. */
   async resume(domains: string[]): Promise<void> {
-    this.#shelf.lines.resume(new Set(domains));
+    this.#shelf.lines.resume(new Set(domains), this.#needs.now());
     this.#handOn();
   }
 

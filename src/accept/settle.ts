@@ -107,7 +107,7 @@ export function settleAll(
       } else {
         shelf.lines.remove(settlement);
       }
-      if (settlement.outcomes.some(isAnswer)) shelf.lines.release(settlement.domain);
+      if (settlement.outcomes.some(isAnswer)) shelf.lines.release(settlement.domain, now);
       const { stream } = found.message;
       store.changeSuppressions(hardBounced.map((email) => ({ stream, email, removed: false })));
     }

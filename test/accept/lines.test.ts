@@ -110,12 +110,37 @@ describe("lines", () => {
     // Each success lets twice as many go, until the hold is no limit any more.
     const more: number[] = [];
     for (let i = 0; i < 12; i++) {
-      all.release("dead.example");
+      all.release("dead.example", 60_001 + i);
       more.push(all.handOver(60_001 + i, 2_000).length);
     }
     expect(more.slice(0, 4)).toEqual([1, 2, 4, 8]);
     expect(all.heldBecause("dead.example")).toBeUndefined();
     expect(more.reduce((a, b) => a + b) + 1).toBe(1_000);
+  });
+
+  it("let twice as many go each minute, though what went first takes long, or is lost", () => {
+    const all = lines(8, "slow.example");
+    all.hold({ domain: "slow.example", refs: [], until: 1_000, reason: "stopped", admit: 1 });
+    expect(all.handOver(1_000, 10)).toHaveLength(1);
+    all.claim(ref("m0", "slow.example"), "one", 1_000);
+    const went: number[] = [];
+    for (let now = 16_000; now <= 181_000; now += 15_000) {
+      all.renew([ref("m0", "slow.example")], "one", now - 1);
+      all.lapse(now);
+      for (const { messageId } of all.handOver(now, 10)) {
+        went.push(now);
+        all.claim(ref(messageId, "slow.example"), "another", now);
+        all.wait(ref(messageId, "slow.example"), 9_000_000);
+      }
+    }
+    // One beside the one that takes long, three, seven.
+    expect(went).toEqual([61_000, 76_000, 91_000, 106_000, 121_000, 121_000, 121_000]);
+    const lost = lines(2, "lost.example");
+    lost.hold({ domain: "lost.example", refs: [], until: 1_000, reason: "stopped", admit: 1 });
+    expect(lost.handOver(1_000, 10)).toHaveLength(1);
+    lost.claim(ref("m0", "lost.example"), "one", 60_999);
+    expect(lost.wakeAt(60_999)).toBe(61_000);
+    expect(lost.handOver(61_000, 10)).toHaveLength(1);
   });
 
   it("leave with its consumer what another gives back who had the same job", () => {
@@ -158,7 +183,7 @@ describe("lines", () => {
     for (const domain of ["due.example", "other.example"])
       all.add(ref("d0", domain), NEVER, { dueAt: 90_000 });
     expect(all.handOver(1, 10)).toEqual([]);
-    all.resume(new Set(["held.example", "due.example", "none.example"]));
+    all.resume(new Set(["held.example", "due.example", "none.example"]), 1);
     expect(all.wakeAt(1)).toBe(1);
     expect(all.handOver(1, 10)).toEqual([ref("h0", "held.example"), ref("d0", "due.example")]);
     expect(all.handOver(1, 10)).toEqual([]);
