@@ -118,7 +118,8 @@ export class Pace {
   /** Learns what came of attempts, renews the lease, and says what more may begin. With nothing left it ends the lease. */
   report(now: number, { claimer, wanted, evidence, underWay, lanes }: Report): Answer {
     this.#tick(now);
-    this.#leases.set(claimer, { lanes, underWay, until: now + CLAIM_MS });
+    // One message uses one connection: what others of the lease had is free.
+    this.#leases.set(claimer, { lanes: Math.min(lanes, underWay), underWay, until: now + CLAIM_MS });
     for (const one of evidence) this.#learn(one, claimer, now);
     if (wanted === 0 && underWay === 0) {
       this.#end(claimer);

@@ -100,6 +100,21 @@ describe("a lease", () => {
     expect(wait?.until).toBeGreaterThan(T);
   });
 
+  it("has no more connections than messages, so that a few that take long leave the rest to others", () => {
+    const pace = open();
+    const slow = ["a", "b", "c"].map((claimer) => {
+      const { count, lanes } = pace.lease(T, { claimer, wanted: 10 });
+      return { claimer, count, lanes };
+    });
+    expect(slow.map(({ lanes }) => lanes)).toEqual([3, 1, 1]);
+    for (const { claimer, count, lanes } of slow) {
+      const evidence = Array.from({ length: count - 1 }, () => UNKNOWN_USER);
+      pace.report(T + 1, { claimer, wanted: 0, evidence, underWay: 1, lanes });
+    }
+    expect(pace.describe(T + 1).connections).toEqual({ used: 3, allowed: 5 });
+    expect(pace.lease(T + 1, { claimer: "d", wanted: 1 })).toMatchObject({ count: 1, lanes: 1 });
+  });
+
   it("lapses when its consumer dies, and not while it reports", () => {
     const pace = open({ connections: 1 });
     pace.lease(T, { claimer: "a", wanted: 10 });
