@@ -179,6 +179,7 @@ export class Pace {
     // The one message that tries it waits for none that was begun before: that may hang until long after the destination is back.
     const isStopped = this.#stops.current !== undefined;
     const used = isStopped ? { lanes: 0, underWay: 0 } : this.#used();
+    if (isStopped) answer.connections = Math.max(answer.connections, this.#used().lanes + 1);
     const allowed = isStopped ? 1 : this.#allowed();
     const free = Math.max(0, allowed - used.lanes);
     const share = Math.max(1, Math.floor(allowed / 2), Math.ceil(free / 2));

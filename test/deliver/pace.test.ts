@@ -257,6 +257,20 @@ describe("a destination that is down", () => {
     expect(pace.describe(later)).toMatchObject({ state: "probing", stop: { everyMs: MINUTE } });
   });
 
+  it("is tried over a connection beside those that hang: the gateway counts them all", () => {
+    const pace = open();
+    const hanging = ["a", "b", "c"].map((claimer) => ({ claimer, ...pace.lease(T, { claimer, wanted: 3 }) }));
+    const [first] = hanging;
+    if (!first) throw new Error("three leases");
+    for (let i = 0; i < 5; i++)
+      pace.report(T, { ...first, wanted: 0, evidence: [DOWN], underWay: first.count });
+    for (let now = T; now <= T + MINUTE; now += 4_000)
+      for (const { claimer, count, lanes } of hanging)
+        pace.report(now, { claimer, wanted: 0, evidence: [], underWay: count, lanes });
+    expect(pace.describe(T + MINUTE).connections.used).toBe(5);
+    expect(pace.lease(T + MINUTE, { claimer: "d", wanted: 1 })).toMatchObject({ count: 1, connections: 6 });
+  });
+
   it("is tried again when the consumer that tried it died, or found the message gone", () => {
     const pace = stopped();
     pace.lease(T + MINUTE, { claimer: "dies", wanted: 1 });
