@@ -46,6 +46,11 @@ export class Lines {
     return place?.phase === "claimed" && place.until > now;
   }
 
+  /** Whether another consumer than this one is at it. */
+  isOthers(ref: JobRef, claimer: string, now: number): boolean {
+    return this.isClaimed(ref, now) && this.#places.get(keyOf(ref))?.claimer !== claimer;
+  }
+
   /** A group that waits: ready at once, due at a time, or (found at a restart) perhaps still claimed. */
   add(ref: JobRef, giveUpAt: number, how: { dueAt?: number; perhapsClaimedUntil?: number } = {}): void {
     const key = keyOf(ref);

@@ -41,11 +41,7 @@ export function settle(
   if (!group || !at || settlement.attempt !== at.attempts + 1) return { changed: false, hardBounced: [] };
   if (settlement.signature !== "") progress.signature ??= settlement.signature;
 
-  // Our own side failed before anything was sent: no attempt at the recipient, and the same key again. An earlier try under
-  // this key may have succeeded without our hearing of it, and then its gateway's journal is to be asked, not the MX.
-  const ours = settlement.outcomes.every(
-    (o) => o.concerns === "transport" && o.result === "deferred" && !o.uncertain,
-  );
+  const ours = isOurs(settlement);
   if (!ours) at.attempts = settlement.attempt;
   const { acceptedAt, giveUpAt } = message;
   const { now, random } = context;
@@ -75,6 +71,14 @@ export function settle(
   return { changed: true, hardBounced };
 }
 
+/**
+ * Our own side failed before anything was sent: no attempt at the recipient, and the same key again. An earlier try under this key may have
+ * succeeded without our hearing of it, and then its gateway's journal is to be asked, not the MX.
+ */
+function isOurs({ outcomes }: Settlement): boolean {
+  return outcomes.every((o) => o.concerns === "transport" && o.result === "deferred" && !o.uncertain);
+}
+
 /** Applies settlements to their packs and lines: one row a pack. Returns when the soonest next try is due. */
 export function settleAll(
   settlements: Settlement[],
@@ -91,6 +95,10 @@ export function settleAll(
       const found = shelf.find(settlement.messageId);
       if (!found) continue;
       pack = found.pack;
+      // Said twice, and the second time late: the try that came of the first, which has its number, is under way.
+      const { claimer } = settlement;
+      if (claimer !== undefined && isOurs(settlement) && shelf.lines.isOthers(settlement, claimer, now))
+        continue;
       const { changed, hardBounced } = settle(found.message, found.progress, settlement, {
         now,
         random: random(),

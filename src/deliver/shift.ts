@@ -123,7 +123,7 @@ export class Shift {
 
   /** Settles, beside whatever else goes on; the claim is kept until then. */
   finish(item: Item, settlement: Settlement): void {
-    const finishing = this.#settle(item.shard, settlement).then(() => {
+    const finishing = this.#settle(item.shard, { ...settlement, claimer: this.claimer }).then(() => {
       this.release(item.ref);
       this.#finishing.delete(finishing);
     });

@@ -48,6 +48,8 @@ export type MessageSource =
 
 /** How an attempt ended, for each recipient of the claim. */
 export interface Settlement extends JobRef {
+  /** Who claimed it. */
+  claimer?: string;
   attempt: number;
   transport: TransportName;
   /** The header fields that were prepended, DKIM-Signature and our own; "" when the message had them already. */

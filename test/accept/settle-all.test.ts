@@ -45,6 +45,30 @@ describe("settling", () => {
     expect(rows.written).toEqual([id]);
   });
 
+  it("that no attempt was made leaves alone the one that another makes meanwhile", () => {
+    const rows = new Rows();
+    rows.add("m0");
+    const shelf = rows.shelf();
+    const { lines } = shelf;
+    lines.lapse(T);
+    const away = settlement("m0", {
+      result: "deferred",
+      concerns: "transport",
+      reason: "gateway unreachable",
+    });
+    const say = (now: number) =>
+      settleAll([{ ...away, claimer: "one" }], { store: rows.store, shelf, now, random: () => 0.5 });
+    const ref = { messageId: "m0", domain: "x.example" };
+    lines.claim(ref, "one", T);
+    const due = say(T) ?? 0;
+    expect(due).toBeGreaterThan(T);
+    lines.lapse(due);
+    expect(lines.claim(ref, "two", due)).toBe(true);
+    expect(say(due + 1)).toBeUndefined();
+    expect(lines.isClaimed(ref, due + 1)).toBe(true);
+    expect(lines.claim(ref, "three", due + 1)).toBe(false);
+  });
+
   it("what a domain answers lets more of its mail go after a hold, though it takes none; what keeps it from answering does not", () => {
     const ends: [Partial<Outcome>, goes: number][] = [
       [{ result: "bounced", reply: { code: 550, enhanced: "5.1.1", text: "no such user" } }, 2],
