@@ -12,6 +12,7 @@ import type { MessagePage } from "../archive/page.ts";
 import { type PendingNow, pendingOf, QUIET_MS } from "../archive/pending.ts";
 import type { ToErase } from "../mail/erasure.ts";
 import type { Claim, Hold, JobRef, OutboxPort, Settlement } from "../mail/job.ts";
+import { CLAIM_MS } from "../mail/job.ts";
 import type { MessageRecord } from "../mail/record.ts";
 import type { WaitingDomain } from "../mail/waiting.ts";
 import { endsWithin } from "../mail/within.ts";
@@ -109,7 +110,11 @@ export class OutboxObject extends DurableObject implements OutboxPort {
     if (this.#store.isClosed) return { claims: [], gone: refs };
     const policy = await this.#server.policy();
     if (!policy) throw new Error("the server of this Outbox is not known yet");
-    return claimGroups(refs, claimer, { policy, store: this.#store, shelf: this.#shelf, needs: this.#needs });
+    const context = { policy, store: this.#store, shelf: this.#shelf, needs: this.#needs };
+    const granted = await claimGroups(refs, claimer, context);
+    // Whoever dies with it is missed when it lapses, and not when the job would have been.
+    if (granted.claims.length > 0) this.#wakeBy(this.#needs.now() + CLAIM_MS);
+    return granted;
   }
 
   async renew(refs: JobRef[], claimer: string): Promise<void> {

@@ -17,7 +17,7 @@ export class Rows {
   }
 
   addTo(domain: string, ...ids: string[]): Pack {
-    const messages = ids.map((id) => messageTo(id, `${id}@${domain}`));
+    const messages = ids.map((id) => packedTo(id, `${id}@${domain}`));
     const progress = messages.map((message) => newProgress(message, new Set()));
     const pack = { id: this.#packs.size + 1, messages, progress, hasBody: false };
     this.#packs.set(pack.id, JSON.stringify(pack));
@@ -56,7 +56,8 @@ export class Rows {
   }
 }
 
-function messageTo(id: string, email: string): PackedMessage {
+/** A message to one. */
+export function packedTo(id: string, email: string): PackedMessage {
   return {
     ...{ id, acceptedAt: 1_000, stream: "outbound", subject: "s", tag: "" },
     summary: {
