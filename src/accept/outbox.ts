@@ -24,6 +24,7 @@ import { HandOver } from "./hand-over.ts";
 import { KnownServer } from "./known-server.ts";
 import type { AcceptReply, AcceptRequest, OutboxNeeds, SuppressionChange } from "./needs.ts";
 import { messageVersion, toRecord } from "./pack.ts";
+import { Resumed } from "./resumed.ts";
 import { expireGroups, settleAll } from "./settle.ts";
 import { Shelf } from "./shelf.ts";
 import { Store } from "./store.ts";
@@ -61,6 +62,7 @@ export class OutboxObject extends DurableObject implements OutboxPort {
   readonly #flush: Flush;
   readonly #server: KnownServer;
   readonly #rates = new RateWindows();
+  readonly #resumed = new Resumed();
   #alarmAt: number | undefined;
   #flushing: Promise<void> | undefined;
   #forgotAt = 0;
@@ -229,7 +231,8 @@ export class OutboxObject extends DurableObject implements OutboxPort {
 
   /** Somebody says that these domains are worth trying now. */
   async resume(domains: string[]): Promise<void> {
-    this.#shelf.lines.resume(new Set(domains), this.#needs.now());
+    const now = this.#needs.now();
+    this.#shelf.lines.resume(this.#resumed.news(domains, now), now);
     this.#handOn();
   }
 
