@@ -162,8 +162,9 @@ export function expire(at: GroupProgress, reason: string, now: number): void {
 }
 
 function typeOf(outcome: Outcome): string {
-  if (outcome.bounceType) return outcome.bounceType;
-  return bounceType(outcome.reply, outcome.reason);
+  const type = outcome.bounceType || bounceType(outcome.reply, outcome.reason);
+  // A 5xx that was no answer about the recipient (at the greeting; a relay's, to us) is given up like any other wait: the address is good.
+  return type === "HardBounce" && outcome.result === "deferred" ? "SoftBounce" : type;
 }
 
 /** What was said and by whom: "mx1.example: 451 4.7.1 greylisted"; without a reply, what happened: "4.4.3 DNS did not answer". */

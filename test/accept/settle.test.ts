@@ -135,6 +135,19 @@ describe("settling an attempt", () => {
     expect(progress.groups[0]?.nextTryAt).toBeUndefined();
   });
 
+  it("takes no address for bad whose server, or our relay, never let us ask about it", () => {
+    for (const concerns of ["destination", "transport"] as const) {
+      const progress = newProgress(message, new Set());
+      const refused: Outcome = { ...outcome("x@one.example", 550, ""), result: "deferred", concerns };
+      const { hardBounced } = settle(message, progress, settlement(1, [refused]), {
+        now: message.giveUpAt - 1_000,
+        random: 0.5,
+      });
+      expect(hardBounced).toEqual([]);
+      expect(progress.groups[0]?.recipients[0]).toMatchObject({ state: "expired", bounceType: "SoftBounce" });
+    }
+  });
+
   it("counts no attempt when our own side failed before anything was sent: the key stays, the reason is told", () => {
     const progress = newProgress(message, new Set());
     const away = ["x@one.example", "y@one.example"].map(
