@@ -21,7 +21,7 @@ export function base64Length(content: Content): number {
 export function* base64Pieces(content: Content): Generator<Uint8Array> {
   if ("bytes" in content) {
     for (let at = 0; at < content.bytes.length; at += PIECE_BYTES)
-      yield ascii(btoaBytes(content.bytes.subarray(at, at + PIECE_BYTES)));
+      yield ascii(base64(content.bytes.subarray(at, at + PIECE_BYTES)));
     return;
   }
   const { raw, run } = content;
@@ -42,11 +42,9 @@ export function* base64Pieces(content: Content): Generator<Uint8Array> {
   yield ascii("=".repeat((4 - (wanted % 4)) % 4));
 }
 
-function btoaBytes(bytes: Uint8Array): string {
-  let binary = "";
-  for (let at = 0; at < bytes.length; at += 8192)
-    binary += String.fromCharCode(...bytes.subarray(at, at + 8192));
-  return btoa(binary);
+/** Of the platform: by way of a string of bytes it takes fifty times as long. */
+function base64({ buffer, byteOffset, length }: Uint8Array): string {
+  return Buffer.from(buffer, byteOffset, length).toString("base64");
 }
 
 function ascii(text: string): Uint8Array {
