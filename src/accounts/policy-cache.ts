@@ -15,6 +15,8 @@ export class PolicyCache {
   // Values and never promises: a promise belongs to the request that made it, and ends with that.
   readonly #policies = new Map<number, { until: number; policy: ServerPolicy | undefined }>();
   readonly #hashes = new Map<string, string>();
+  /** How often something was changed: what was asked before may be from before. */
+  #changes = 0;
 
   constructor(
     fetch: (serverId: number, region: Region) => Promise<ServerPolicy | undefined>,
@@ -39,12 +41,14 @@ export class PolicyCache {
 
   /** Not from the cache: a gateway keeps its own, and the two would add up. */
   async fresh(serverId: number, region: Region): Promise<ServerPolicy | undefined> {
+    const changes = this.#changes;
     const policy = await this.#fetch(serverId, region);
-    put(this.#policies, serverId, { until: this.#now() + FRESH_MS, policy });
+    if (changes === this.#changes) put(this.#policies, serverId, { until: this.#now() + FRESH_MS, policy });
     return policy;
   }
 
   forget(serverId: number): void {
+    this.#changes++;
     this.#policies.delete(serverId);
   }
 

@@ -36,7 +36,7 @@ export class RateWindows {
   readonly #left = new Map<string, number>();
 
   lend({ token, perMinute, want }: LoanRequest, now: number): Loan {
-    if (now >= this.#until) {
+    if (isOver(this.#until, now)) {
       this.#left.clear();
       this.#until = endOfMinute(now);
     }
@@ -52,6 +52,8 @@ interface Lease {
   until: number;
   /** How many to ask for next. */
   want: number;
+  /** Requests that ask just now. */
+  asking: number;
   /** There is no more to be had until then. */
   isLast: boolean;
 }
@@ -73,17 +75,21 @@ export class RateLeases {
     const lease = this.#lease(token, perMinute);
     const kept = take(lease, this.#now());
     if (kept !== "none") return kept;
+    // One asks for those that come after; who asks at the same time asks for itself, or together they would have it all.
+    const want = lease.asking++ === 0 ? lease.want : 1;
     try {
-      const { requests, forMs } = await borrow({ token, perMinute, want: lease.want });
+      const { requests, forMs } = await borrow({ token, perMinute, want });
       // After a grace that another request began, counting begins anew.
       lease.left = (Number.isFinite(lease.left) ? lease.left : 0) + requests;
       lease.until = this.#now() + forMs;
-      lease.want = Math.min(2 * lease.want, Math.ceil(perMinute * LARGEST_PART));
+      if (want === lease.want) lease.want = Math.min(2 * want, Math.ceil(perMinute * LARGEST_PART));
       lease.isLast = requests === 0;
     } catch {
       // Who lends says so in the log. Asked again only after the grace.
       lease.left = Number.POSITIVE_INFINITY;
       lease.until = this.#now() + GRACE_MS;
+    } finally {
+      lease.asking--;
     }
     const taken = take(lease, this.#now());
     // Others that asked at the same time used it up: there is next to nothing left.
@@ -94,9 +100,10 @@ export class RateLeases {
   #lease(token: string, perMinute: number): Lease {
     const now = this.#now();
     const kept = this.#leases.get(token);
-    if (kept && now < kept.until) return kept;
+    if (kept && !isOver(kept.until, now)) return kept;
     const unasked = Math.floor(perMinute * UNASKED_PART);
-    const made = { left: unasked, until: endOfMinute(now), want: Math.max(1, unasked), isLast: false };
+    const want = Math.max(1, unasked);
+    const made = { left: unasked, until: endOfMinute(now), want, asking: 0, isLast: false };
     // Leases are worth a minute: who comes back after this is lent anew.
     if (this.#leases.size >= MAX_LEASES && !kept) this.#leases.clear();
     this.#leases.set(token, made);
@@ -110,6 +117,11 @@ function take(lease: Lease, now: number): number | "none" {
     return 0;
   }
   return lease.isLast ? Math.max(1, Math.ceil((lease.until - now) / 1_000)) : "none";
+}
+
+/** Also when the clock was set back: a minute that ends far ahead would be a limit that is used up for so long. */
+function isOver(until: number, now: number): boolean {
+  return now >= until || now < until - WINDOW_MS;
 }
 
 function endOfMinute(now: number): number {

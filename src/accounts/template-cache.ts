@@ -33,6 +33,8 @@ export class StoredTemplateCache {
   // Values and never promises: a promise belongs to the request that made it, and ends with that. The least used stand first.
   readonly #entries = new Map<string, Entry>();
   #bytes = 0;
+  /** How often something was changed: what was read before may be from before. */
+  #changes = 0;
 
   constructor(needs: TemplateCacheNeeds) {
     this.#needs = needs;
@@ -47,6 +49,7 @@ export class StoredTemplateCache {
       this.#put(key, kept);
       return kept.template;
     }
+    const changes = this.#changes;
     let stored: StoredTemplate | undefined;
     try {
       stored = await this.#needs.load(serverId, ref);
@@ -54,7 +57,7 @@ export class StoredTemplateCache {
       if (!kept) throw error;
       // Mail goes on with what was true a moment ago.
       this.#needs.log("template not read anew", { serverId, error: String(error) });
-      this.#put(key, { ...kept, until: now + FRESH_MS });
+      if (changes === this.#changes) this.#put(key, { ...kept, until: now + FRESH_MS });
       return kept.template;
     }
     if (!stored) {
@@ -63,6 +66,7 @@ export class StoredTemplateCache {
     }
     const version = versionOf(stored);
     const template = kept?.version === version ? kept.template : compiled(stored);
+    if (changes !== this.#changes) return template;
     const bytes = "ok" in template ? template.ok.bytes : 0;
     this.#put(key, { until: now + FRESH_MS, version, template, bytes });
     return template;
@@ -70,6 +74,7 @@ export class StoredTemplateCache {
 
   /** Something of the server's was changed by a request that this isolate answered. */
   forget(serverId: number): void {
+    this.#changes++;
     for (const key of this.#entries.keys()) if (key.startsWith(`${serverId}/`)) this.#drop(key);
   }
 

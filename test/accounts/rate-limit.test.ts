@@ -85,9 +85,25 @@ describe("a token's requests in a minute", () => {
     expect(more).toBe(400);
   });
 
+  it("are left to other isolates by one that asks for many at the same time", async () => {
+    const { call } = world(2);
+    for (let burst = 0; burst < 40; burst++)
+      expect(await Promise.all(Array.from({ length: 100 }, () => call(20_000)))).toEqual(Array(100).fill(0));
+    for (let i = 0; i < 10_000; i++) expect(await call(20_000, { isolate: 1 })).toBe(0);
+  });
+
   it("are each token's own", async () => {
     const { call } = world();
     expect([await call(1), await call(1), await call(1, { token: "other" })]).toEqual([0, 60, 0]);
+  });
+
+  it("are there again when the clock was set back, and not only when it is as late again", async () => {
+    const { clock, call } = world();
+    for (let i = 0; i < 5; i++) expect(await call(5)).toBe(0);
+    expect(await call(5)).toBe(60);
+    clock.now -= 60 * MINUTE;
+    for (let i = 0; i < 5; i++) expect(await call(5)).toBe(0);
+    expect(await call(5)).toBe(60);
   });
 
   it("go uncounted while nobody can count them, and are counted again after", async () => {

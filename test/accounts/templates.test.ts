@@ -168,6 +168,23 @@ describe("the cache", () => {
     expect(await made.cache.find(12, { id: 1 })).toBeDefined();
   });
 
+  it("keeps nothing that was read before a change, when that was made meanwhile", async () => {
+    const { promise, resolve } = Promise.withResolvers<StoredTemplate>();
+    const answers = [promise, Promise.resolve(stored(1, "new", 2))];
+    const cache = new StoredTemplateCache({
+      load: async () => answers.shift(),
+      now: () => NOON,
+      log() {},
+    });
+    const before = cache.find(1, { id: 1 });
+    cache.forget(1);
+    resolve(stored(1, "old"));
+    await before;
+    const found = await cache.find(1, { id: 1 });
+    if (!found || !("ok" in found)) throw new Error("not found");
+    expect(renderMessage(found.ok, {}, { inlineCss: true })).toMatchObject({ ok: { textBody: "new" } });
+  });
+
   it("keeps the ones used last, and only so many bytes of them", async () => {
     const made = cacheOf((_server, ref) => stored("id" in ref ? ref.id : 0, "x".repeat(1_900_000)));
     for (const id of [1, 2, 3, 1, 4, 5]) await made.cache.find(1, { id });
