@@ -115,7 +115,7 @@ export class BulkIntake {
     if (this.#problems.isFull) return;
     const message = readOwn(value, `Messages[${index}]`, this.#problems);
     if (!message) return;
-    this.#merges.note(index, message);
+    this.#merges.note(index, message, this.#problems);
     if (this.#problems.count === 0) this.#keep(message);
   }
 

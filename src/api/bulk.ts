@@ -185,11 +185,15 @@ interface Accepting {
 
 async function commit(
   port: BulkPort,
-  { id, shared, taken: { total, parts, hashes }, policy, key, request }: Accepting,
+  { id, shared, taken: { members, total, parts, hashes }, policy, key, request }: Accepting,
   needs: BulkApiNeeds,
 ): Promise<BulkStatus | Response> {
-  const bytes = new TextEncoder().encode(JSON.stringify(shared));
-  const bodyHash = await sha256(new TextEncoder().encode([...hashes, await sha256(bytes)].join()));
+  const encoder = new TextEncoder();
+  const bytes = encoder.encode(JSON.stringify(shared));
+  // As it was written: a template or a setting that was changed since makes no other request of it.
+  const given = Object.entries(members).sort(([a], [b]) => (a < b ? -1 : 1));
+  const givenHash = await sha256(encoder.encode(JSON.stringify(given)));
+  const bodyHash = await sha256(encoder.encode([...hashes, givenHash].join()));
   const details = {
     subject: shared.source.subject ?? "",
     total,

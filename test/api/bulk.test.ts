@@ -243,6 +243,20 @@ describe("a bulk request", () => {
     expect(other).toMatchObject({ status: 409, json: { ErrorCode: 300 } });
     expect(port().statuses).toHaveLength(1);
   });
+
+  it("is the same request with its key after its template was edited", async () => {
+    const { directory } = settings.db;
+    const as = { ...settings.ours, headers: { "Idempotency-Key": "july" } };
+    const body = { From: "ann@example.com", TemplateId: templateId, Messages: MESSAGES };
+    const first = await settings.call("POST", "/email/bulk", body, as);
+    expect(first.status).toBe(200);
+    const edit = (subject: string) =>
+      directory.prepare("UPDATE templates SET subject = ? WHERE id = ?").bind(subject, templateId).run();
+    await edit("T {{a}}");
+    const again = await settings.call("POST", "/email/bulk", body, as);
+    await edit("S {{a}}");
+    expect(again).toMatchObject({ status: 200, json: { Id: first.json.Id } });
+  });
 });
 
 describe("one problem has its own code, and nothing is accepted", () => {
