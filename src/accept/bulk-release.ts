@@ -68,7 +68,8 @@ export class Release {
   readonly #store: BulkStore;
   readonly #needs: BulkNeeds;
   #loaded: Loaded | undefined;
-  #failures = 0;
+  /** Requests that failed, by number: how often in a row, and until when they keep no other waiting. */
+  readonly #resting = new Map<number, { failures: number; until: number }>();
 
   constructor(store: BulkStore, needs: BulkNeeds) {
     this.#store = store;
@@ -77,22 +78,27 @@ export class Release {
 
   /** One step; says how many milliseconds until the next, or undefined when nothing is left. Never rejects. */
   async step(): Promise<number | undefined> {
-    const request = this.#store.next();
+    const began = this.#needs.now();
+    const resting = [...this.#resting].filter(([, { until }]) => until > began);
+    const request = this.#store.next(resting.map(([seq]) => seq));
     if (!request) {
       this.#loaded = undefined;
+      if (this.#store.next()) return Math.min(...resting.map(([, { until }]) => until)) - began;
+      this.#resting.clear();
       return undefined;
     }
-    const began = this.#needs.now();
     try {
       const wait = await this.#release(request);
-      this.#failures = 0;
+      this.#resting.delete(request.seq);
       return Math.max(wait, restAfter(this.#needs.now() - began));
     } catch (error) {
       // Nothing is lost: what was intended is written down, and the same is tried again.
-      const wait = backOff(this.#failures++);
+      const failures = this.#resting.get(request.seq)?.failures ?? 0;
+      const wait = backOff(failures);
+      this.#resting.set(request.seq, { failures: failures + 1, until: this.#needs.now() + wait });
       this.#needs.log("bulk release failed", { id: request.id, error: String(error), wait });
       this.#store.wait(request, "The messages cannot be released at the moment. It is tried again.");
-      return wait;
+      return restAfter(0);
     }
   }
 

@@ -28,6 +28,8 @@ CREATE TABLE IF NOT EXISTS pieces (
 `;
 const NEXT_TURN = "(SELECT coalesce(max(turn), 0) + 1 FROM requests WHERE turn IS NOT NULL)";
 const PIECE_BYTES = 1_900_000;
+/** An object's storage ends at 10 GB, and releasing what is there writes as well. */
+const MAX_BYTES = 8_000_000_000;
 /** Nobody is still sending the rest of a request after this. */
 const INCOMING_MS = 3_600_000;
 /** How long it can be asked how a request went, as messages can. */
@@ -61,6 +63,9 @@ export interface StoredRequest {
   reason: string;
 }
 
+/** Whether a person was in a part, and is. */
+export type PersonIn = "not there" | "taken out" | "on their way";
+
 export interface NewRequest {
   subject: string;
   total: number;
@@ -85,8 +90,9 @@ export class BulkStore {
     this.#sql.exec(SCHEMA);
   }
 
-  /** May be called again with the same part. */
+  /** May be called again with the same part. Throws when it holds as much as it will. */
   put(id: string, part: number, bytes: Uint8Array, now: number): void {
+    if (this.#sql.databaseSize > MAX_BYTES) throw new Error("too many messages wait to be released");
     this.#storage.transactionSync(() => {
       this.#sql.exec("INSERT OR IGNORE INTO requests (id, state, at) VALUES (?, 'incoming', ?)", id, now);
       const request = this.find(id);
@@ -143,9 +149,10 @@ export class BulkStore {
     return this.#read("state <> 'incoming' AND seq < ? ORDER BY seq DESC LIMIT ?", before, limit);
   }
 
-  /** The request whose turn it is. */
-  next(): StoredRequest | undefined {
-    return this.#read("turn IS NOT NULL ORDER BY turn LIMIT 1")[0];
+  /** The request whose turn it is, but for these. */
+  next(except: number[] = []): StoredRequest | undefined {
+    const others = "seq NOT IN (SELECT value FROM json_each(?))";
+    return this.#read(`turn IS NOT NULL AND ${others} ORDER BY turn LIMIT 1`, JSON.stringify(except))[0];
   }
 
   shared({ seq }: StoredRequest): BulkShared {
@@ -156,23 +163,23 @@ export class BulkStore {
     return this.#part(seq, part) as BulkMessage[];
   }
 
-  /** Takes a person out of what is not released; false when some of it that names them is being released. */
-  removePerson(email: string): boolean {
-    let isOut = true;
-    const encoder = new TextEncoder();
-    for (const { seq, intent, part: current, parts } of this.#read("turn IS NOT NULL"))
-      for (let part = current; part <= parts; part++) {
-        const messages = this.#part(seq, part) as BulkMessage[];
-        if (!messages.some((message) => isTo(email, message))) continue;
-        // What was intended is asked for again in the same words.
-        if (intent && part === current) isOut = false;
-        else {
-          const left = messages.map((message) => bulkMessageWithout(email, message));
-          const bytes = encoder.encode(JSON.stringify(left));
-          this.#storage.transactionSync(() => this.#write(seq, part, bytes));
-        }
-      }
-    return isOut;
+  /** What is not released yet, by request: parts up to `parts`. */
+  waiting(): Pick<StoredRequest, "seq" | "part" | "parts">[] {
+    return this.#read("turn IS NOT NULL");
+  }
+
+  /** Takes a person out of a part that is not released; it stays as it is when some of it is being released. */
+  removePerson(email: string, { seq }: Pick<StoredRequest, "seq">, part: number): PersonIn {
+    const request = this.#read("seq = ? AND turn IS NOT NULL", seq)[0];
+    if (!request || part < request.part) return "not there";
+    const messages = this.#part(seq, part) as BulkMessage[];
+    if (!messages.some((message) => isTo(email, message))) return "not there";
+    // What was intended is asked for again in the same words.
+    if (request.intent && part === request.part) return "on their way";
+    const left = messages.map((message) => bulkMessageWithout(email, message));
+    const bytes = new TextEncoder().encode(JSON.stringify(left));
+    this.#storage.transactionSync(() => this.#write(seq, part, bytes));
+    return "taken out";
   }
 
   /** One row. */

@@ -9,6 +9,8 @@ import { BulkStore, type NewRequest, type StoredRequest } from "./bulk-store.ts"
 
 /** An alarm's run: short, since its CPU time is counted as one, and a new alarm begins anew. */
 const RUN_MS = 10_000;
+/** While it runs no other alarm comes, not even for a request that is new. */
+const MAX_NAP_MS = 1_000;
 /** After a fault of ours, which is in the log. */
 const FAULT_WAIT_MS = 60_000;
 
@@ -105,8 +107,15 @@ export class BulkObject extends DurableObject implements BulkPort {
 
   /** Nobody mails the person out of any request any more; false while some of it is on its way into an Outbox. */
   async removePerson(email: string): Promise<boolean> {
-    const isOut = this.#store.removePerson(email);
-    this.#release.readAgain();
+    let isOut = true;
+    for (const request of this.#store.waiting())
+      for (let part = request.part; part <= request.parts; part++) {
+        const found = this.#store.removePerson(email, request, part);
+        if (found === "taken out") this.#release.readAgain();
+        isOut &&= found !== "on their way";
+        // Each is a megabyte, and there may be thousands: others get their turn between.
+        await scheduler.wait(0);
+      }
     return isOut;
   }
 
@@ -118,7 +127,7 @@ export class BulkObject extends DurableObject implements BulkPort {
       for (;;) {
         const wait = await this.#release.step();
         if (wait === undefined) break;
-        if (now() + wait > end) return await this.ctx.storage.setAlarm(now() + wait);
+        if (wait > MAX_NAP_MS || now() + wait > end) return await this.ctx.storage.setAlarm(now() + wait);
         await scheduler.wait(wait);
       }
       const due = this.#store.tidy(now());

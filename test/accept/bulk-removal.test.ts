@@ -40,3 +40,12 @@ it("says that they are on their way while a step that names them is not answered
   await world.reaches("a", "completed");
   expect(await world.call("removePerson", "ann@far.org")).toBe(true);
 }, 60_000);
+
+it("keeps nobody waiting while all that is not released is looked through", async () => {
+  world.gate.policy = "away";
+  await world.submit("a", messages(6), { perPart: 2 });
+  expect(await world.call("race", "r5@far.org", "a")).toEqual(["status", "removePerson"]);
+  world.gate.policy = POLICY;
+  await world.reaches("a", "completed");
+  expect(world.gate.recipients).not.toContain("r5@far.org");
+}, 60_000);

@@ -37,6 +37,16 @@ export class Bulk extends BulkObject {
     return { requests: count("requests"), pieces: count("pieces") };
   }
 
+  /** Who has an answer first, when a person is to be removed and then somebody asks how a request stands. */
+  async race(email: string, id: string): Promise<string[]> {
+    const answered: string[] = [];
+    await Promise.all([
+      this.removePerson(email).then(() => answered.push("removePerson")),
+      this.status(id).then(() => answered.push("status")),
+    ]);
+    return answered;
+  }
+
   /** Makes everything that much older. */
   age(ms: number): void {
     this.ctx.storage.sql.exec("UPDATE requests SET at = at - ?", ms);

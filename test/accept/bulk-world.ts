@@ -29,6 +29,8 @@ export class FakeGate {
   policy: ServerPolicy | undefined | "away" = POLICY;
   /** Of the next calls; then all is fine. */
   behaviours: Behaviour[] = [];
+  /** Calls for that request fail. */
+  failing: string | undefined;
 
   get recipients(): string[] {
     return this.drafts.flatMap(({ submission: { to, cc, bcc } }) =>
@@ -48,7 +50,8 @@ export class FakeGate {
 
   async #release({ place, key, drafts }: { place: Shard; key: string; drafts: Draft[] }): Promise<unknown> {
     this.asked.push({ place, key, count: drafts.length });
-    const behaviour = this.behaviours.shift() ?? "fine";
+    const isFailing = this.failing !== undefined && key.startsWith(`bulk/${this.failing}/`);
+    const behaviour = isFailing ? "fails" : (this.behaviours.shift() ?? "fine");
     if (typeof behaviour === "object" && "fullAfter" in behaviour) {
       await behaviour.fullAfter;
       return { kind: "overloaded" };

@@ -161,6 +161,19 @@ describe("whatever fails, each message is released once", () => {
     expect(world.gate.recipients).toEqual(addresses(3));
   });
 
+  it("when one cannot be released: it rests ever longer, and the others do not wait for it", async () => {
+    world.gate.failing = "a";
+    await world.submit("a", messages(1));
+    await eventually("it failed", () => world.gate.asked.length > 0);
+    await world.submit("b", messages(20, "b"), { perPart: 1 });
+    await world.reaches("b", "completed");
+    // Each time that it is its turn would be twenty times.
+    expect(world.gate.asked.filter(({ key }) => key.startsWith("bulk/a/")).length).toBeLessThan(10);
+    world.gate.failing = undefined;
+    await world.reaches("a", "completed");
+    expect(world.gate.recipients.toSorted()).toEqual([...addresses(20, "b"), "r0@far.org"].toSorted());
+  });
+
   it("when nobody can say what the server is: it waits, and says so", async () => {
     world.gate.policy = "away";
     await world.submit("a", messages(3));
