@@ -9,13 +9,17 @@ import {
   newProgress,
   PACK_BODY_BYTES,
   PACK_MESSAGES,
+  PACK_RECIPIENTS,
   type Pack,
   type PackedMessage,
 } from "./pack.ts";
 import type { Shelf } from "./shelf.ts";
 import type { Store } from "./store.ts";
 
-/** More open messages than this and an Outbox asks callers to go to its neighbour: memory is 128 MB. */
+/**
+ * More open messages than this, or more that stands in lines (a message does for each of its domains), and an Outbox asks callers to go
+ * to its neighbour: memory is 128 MB.
+ */
 const MAX_MESSAGES = 150_000;
 /**
  * How often the archive is told of what was attempted. What nobody has attempted yet is given time first (shelf.ts): most
@@ -90,14 +94,14 @@ export class Commits {
 
   #take(request: AcceptRequest, loose: Loose[]): AcceptReply {
     const { idempotency } = request;
-    const before = idempotency && this.#store.answer(idempotency.key);
+    const before = idempotency && this.#store.answer(idempotency.key, this.#now());
     if (before && before.bodyHash !== idempotency.bodyHash) return { kind: "conflict" };
     const { refuseInactive, tally, takeInactive } = request;
     if (before) {
       const { results } = before;
       return typeof results === "number" ? this.#tallied(results) : { kind: "accepted", results };
     }
-    if (this.#shelf.size > MAX_MESSAGES) return { kind: "overloaded" };
+    if (Math.max(this.#shelf.size, this.#shelf.lines.size) > MAX_MESSAGES) return { kind: "overloaded" };
 
     const results = request.messages.map(({ message, body }): Accepted => {
       const inactive = message.summary.recipients.filter((r) => this.#store.isSuppressed(message.stream, r));
@@ -143,10 +147,15 @@ export class Commits {
     while (start < loose.length) {
       let end = start;
       let size = 0;
+      let recipients = 0;
       while (end < loose.length && end - start < PACK_MESSAGES) {
-        const bytes = (loose[end] as Loose).bytes.length;
-        if (end > start && size + bytes > PACK_BODY_BYTES) break;
-        size += bytes;
+        const { bytes, message } = loose[end] as Loose;
+        const isFull =
+          size + bytes.length > PACK_BODY_BYTES ||
+          recipients + message.summary.recipients.length > PACK_RECIPIENTS;
+        if (end > start && isFull) break;
+        size += bytes.length;
+        recipients += message.summary.recipients.length;
         end++;
       }
       const body = new Uint8Array(size);

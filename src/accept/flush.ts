@@ -20,17 +20,15 @@ import {
   recipientVersions,
   toRecord,
 } from "./pack.ts";
-import { Segment } from "./segment.ts";
 import type { Found, Shelf } from "./shelf.ts";
 import type { Store } from "./store.ts";
 import { untoldEvents } from "./untold.ts";
+import { writeSegment } from "./write-segment.ts";
 
 /** One R2 object, one D1 transaction: a few hundred messages or 8 MB. */
 const MESSAGES_PER_FLUSH = 512;
 const BYTES_PER_FLUSH = 8_000_000;
 const MAX_BACK_OFF_MS = 30_000;
-/** A signature takes half a millisecond of the one thread, in which nothing is accepted: callers get their turn between. */
-const SIGNED_PER_TURN = 8;
 /** A store that does not answer is a store that is away: an alarm that waits for ever flushes nothing more. */
 const STORE_MS = 30_000;
 /** An object's answer is a matter of milliseconds, and R2 and D1 wait for it here. */
@@ -46,6 +44,8 @@ export class Flush {
   readonly #needs: OutboxNeeds;
   /** Those that failed: how often in a row, and when to try them again. */
   readonly #away = new Map<Target, { failures: number; until: number }>();
+  /** Packs of which R2 cannot be given a message. */
+  readonly #leftOut = new Set<number>();
 
   /** When the archive was last given something. An object that begins may have done that just before, unless it never had anything. */
   archivedAt: number;
@@ -84,11 +84,14 @@ export class Flush {
 
   async #makeDsns(ids: number[]): Promise<void> {
     const wanted = [...this.#messages(ids)].filter((found) => awaitsDsn(found, this.#needs.now()));
-    const context = { store: this.#store, shelf: this.#shelf, server: this.#server, needs: this.#needs };
     await makeDsns(
       wanted.map((found) => found.message.id),
-      context,
+      this.#context,
     );
+  }
+
+  get #context() {
+    return { store: this.#store, shelf: this.#shelf, server: this.#server, needs: this.#needs };
   }
 
   #batch(now: number): number[] {
@@ -152,47 +155,11 @@ export class Flush {
     }
   }
 
-  /** Signs what no attempt has signed yet, and writes one segment. Of a personal message no bytes are there that were sent. */
   async #toR2(ids: number[]): Promise<void> {
-    const missing: Found[] = [];
+    const leftOut = await writeSegment(ids, this.#context);
     for (const id of ids) {
-      const pack = this.#shelf.pack(id);
-      for (let slot = 0; pack?.hasBody && slot < pack.messages.length; slot++) {
-        const found = this.#shelf.at(pack, slot);
-        if (found && !found.progress.segment) missing.push(found);
-      }
-    }
-    if (missing.length === 0) return;
-    const policy = await this.#server.policy();
-    if (!policy) throw new Error("the server is not known");
-    const segment = new Segment(this.#server.shard, missing);
-    let signed = 0;
-    for (const { message, progress, pack } of missing) {
-      const isPersonal = message.summary.personal === true;
-      if (!isPersonal && !progress.signature && ++signed % SIGNED_PER_TURN === 0) await scheduler.wait(0);
-      const raw =
-        "large" in message.body
-          ? await this.#needs.getObject(message.body.large)
-          : this.#store.bytes(pack.id, message.body.offset, message.body.length);
-      if (!raw) throw new Error(`the bytes of ${message.id} are not there`);
-      const unsigned = isPersonal ? "" : undefined;
-      const signature = unsigned ?? progress.signature ?? (await this.#needs.sign(policy, message, raw));
-      segment.add(message.id, signature, raw);
-    }
-    await this.#needs.putObject(segment.key, segment.bytes());
-    // While R2 wrote, the packs may have changed: what is marked is their present state.
-    for (const id of ids) {
-      const pack = this.#shelf.pack(id);
-      if (!pack) continue;
-      pack.messages.forEach((message, slot) => {
-        const entry = segment.entry(message.id);
-        const progress = pack.progress[slot];
-        if (!entry || !progress || progress.segment) return;
-        progress.segment = { key: segment.key, offset: entry.offset, length: entry.length };
-        if (!message.summary.personal) progress.signature ??= entry.signature;
-      });
-      pack.hasBody = pack.progress.some((p) => !p.segment);
-      this.#shelf.touch(pack);
+      if (leftOut.has(id)) this.#leftOut.add(id);
+      else this.#leftOut.delete(id);
     }
   }
 
@@ -230,6 +197,7 @@ export class Flush {
       const isFlushed =
         !pack.hasBody && pack.progress.every((p) => p.archived >= messageVersion(p) && isTold(p));
       if (isFlushed && !this.#owesDsn(pack)) this.#shelf.dirty.delete(id);
+      else if (this.#leftOut.has(id)) this.#shelf.dirty.set(id, this.#needs.now() + MAX_BACK_OFF_MS);
       else if (again > 0) this.#shelf.dirty.set(id, again);
     }
     this.#shelf.remove(done);

@@ -22,6 +22,7 @@ import { cancelMeant, forgetMeant, largeObjects } from "./erase.ts";
 import { Flush } from "./flush.ts";
 import { HandOver } from "./hand-over.ts";
 import { KnownServer } from "./known-server.ts";
+import { Ledger, type LedgerReport } from "./ledger.ts";
 import type { AcceptReply, AcceptRequest, OutboxNeeds, SuppressionChange } from "./needs.ts";
 import { messageVersion, toRecord } from "./pack.ts";
 import { Resumed } from "./resumed.ts";
@@ -40,23 +41,11 @@ const MAX_PENDING = 5_000;
 /** Domains that are told of at once, those with the most mail first: as far as a list can be paged. */
 const MAX_DOMAINS = 10_000;
 
-export interface LedgerReport {
-  accepted: number;
-  waiting: number;
-  delivered: number;
-  bounced: number;
-  expired: number;
-  suppressed: number;
-  cancelled: number;
-  /** Recipients that were accepted and are in no state, or wait and stand in no line: 0, or something is lost. */
-  drift: number;
-  oldestWaitingAt?: number;
-}
-
 export class OutboxObject extends DurableObject implements OutboxPort {
   readonly #needs: OutboxNeeds;
   readonly #store: Store;
   readonly #shelf: Shelf;
+  readonly #ledger: Ledger;
   readonly #commits: Commits;
   readonly #handOver: HandOver;
   readonly #flush: Flush;
@@ -72,6 +61,7 @@ export class OutboxObject extends DurableObject implements OutboxPort {
     this.#needs = needs;
     this.#store = new Store(ctx.storage);
     this.#shelf = new Shelf(this.#store, needs.now());
+    this.#ledger = new Ledger(this.#store, this.#shelf);
     this.#server = new KnownServer(this.#store, needs, ctx.id.name);
     this.#handOver = new HandOver(this.#shelf, this.#server, needs);
     this.#flush = new Flush(this.#store, this.#shelf, this.#server, needs);
@@ -236,13 +226,8 @@ export class OutboxObject extends DurableObject implements OutboxPort {
     this.#handOn();
   }
 
-  /** Counts as stored, checked against each other and against who stands in line. */
   async ledger(): Promise<LedgerReport> {
-    const { accepted, counts, oldestWaitingAt } = this.#store.ledger();
-    const { waiting, delivered, bounced, expired, suppressed, cancelled } = counts;
-    const unaccounted = accepted - waiting - delivered - bounced - expired - suppressed - cancelled;
-    const drift = Math.abs(unaccounted) + this.#shelf.waitingWithoutLine();
-    return { accepted, waiting, delivered, bounced, expired, suppressed, cancelled, drift, oldestWaitingAt };
+    return this.#ledger.report(this.#needs.now());
   }
 
   /** Cron's call, each minute: wakes an Outbox whose alarm was lost. Harmless at any time. */

@@ -15,10 +15,12 @@ import type {
 } from "../mail/record.ts";
 import { recordVersion } from "../mail/record.ts";
 
-/** A pack's row must stay under the 2 MB of a Durable Object's row, with room for state: 50 recipients, 20 attempts. */
+/** A pack's row must stay under the 2 MB of a Durable Object's row, with room for state (fit.ts). */
 export const PACK_BODY_BYTES = 1_000_000;
 /** Settling rewrites a pack's state, so a pack is kept small enough that this is cheap. */
 export const PACK_MESSAGES = 64;
+/** And each of these has a state: by SMTP a message may have a thousand, and then it is alone in its pack. */
+export const PACK_RECIPIENTS = 256;
 
 /** A message's recipients at one domain. */
 export interface Group {

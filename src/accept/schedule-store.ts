@@ -121,7 +121,7 @@ export class ScheduleStore {
       if (!answer) return;
       const results = JSON.stringify(answer.results);
       this.#sql.exec(
-        "INSERT INTO answers VALUES (?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?)",
         answer.key,
         answer.bodyHash,
         answer.until,
@@ -257,8 +257,10 @@ export class ScheduleStore {
     return { messages: Number(row.m), recipients: Number(row.r) };
   }
 
-  answer(key: string): { bodyHash: string; results: Accepted[] } | undefined {
-    const row = this.#sql.exec("SELECT body_hash, results FROM answers WHERE key = ?", key).toArray()[0];
+  /** Not once it may be forgotten, although it may be there until the next alarm. */
+  answer(key: string, now: number): { bodyHash: string; results: Accepted[] } | undefined {
+    const found = "SELECT body_hash, results FROM answers WHERE key = ? AND at >= ?";
+    const row = this.#sql.exec(found, key, now).toArray()[0];
     return row && { bodyHash: String(row.body_hash), results: JSON.parse(String(row.results)) as Accepted[] };
   }
 

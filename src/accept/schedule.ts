@@ -84,7 +84,7 @@ export class ScheduleObject extends DurableObject implements SchedulePort {
 
   async plan({ serverId, region, messages, idempotency }: PlanRequest): Promise<PlanReply> {
     const { now } = this.#needs;
-    const before = idempotency && this.#store.answer(idempotency.key);
+    const before = idempotency && this.#store.answer(idempotency.key, now());
     if (before && before.bodyHash !== idempotency.bodyHash) return { kind: "conflict" };
     if (before) return { kind: "accepted", results: before.results };
     if (this.#store.bytes > MAX_BYTES) return { kind: "overloaded" };

@@ -5,6 +5,7 @@
 import type { ServerPolicy } from "../accounts/policy.ts";
 import type { Accepted } from "../mail/accepted.ts";
 import { CLAIM_MS } from "../mail/job.ts";
+import { fitted } from "./fit.ts";
 import {
   type Counts,
   countPack,
@@ -111,13 +112,13 @@ export class Store {
     return { id, messages, progress, hasBody: true };
   }
 
-  /** One row. Also drops the bytes when `pack.hasBody` has become false. */
+  /** One row. Also drops the bytes when `pack.hasBody` has become false; and of the state, what is too much for the row. */
   updatePack(pack: Pack): void {
     const c = countPack(pack.progress);
     this.#sql.exec(
       `UPDATE packs SET progress = ?, waiting = ?, delivered = ?, bounced = ?, expired = ?, suppressed = ?, cancelled = ?
        ${pack.hasBody ? "" : ", body = NULL"} WHERE id = ?`,
-      JSON.stringify(pack.progress),
+      fitted(pack.progress),
       c.waiting,
       c.delivered,
       c.bounced,
@@ -210,8 +211,10 @@ export class Store {
     };
   }
 
-  answer(key: string): { bodyHash: string; results: Accepted[] | number } | undefined {
-    const row = this.#sql.exec("SELECT body_hash, results FROM answers WHERE key = ?", key).toArray()[0];
+  /** Not once it may be forgotten, although it may be there for as long as nothing wakes this object. */
+  answer(key: string, now: number): { bodyHash: string; results: Accepted[] | number } | undefined {
+    const found = "SELECT body_hash, results FROM answers WHERE key = ? AND at >= ?";
+    const row = this.#sql.exec(found, key, now).toArray()[0];
     if (!row) return undefined;
     const results = JSON.parse(String(row.results)) as Accepted[] | number;
     return { bodyHash: String(row.body_hash), results };
@@ -219,7 +222,8 @@ export class Store {
 
   /** A number for a caller that only counts: how many failed. */
   keepAnswer(key: string, bodyHash: string, until: number, results: Accepted[] | number): void {
-    this.#sql.exec("INSERT INTO answers VALUES (?, ?, ?, ?)", key, bodyHash, until, JSON.stringify(results));
+    const kept = JSON.stringify(results);
+    this.#sql.exec("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?)", key, bodyHash, until, kept);
   }
 
   forgetAnswers(now: number): void {

@@ -1,6 +1,6 @@
 /** `GET /health/ledger`: "nothing is lost" as something that anyone can look at. Ours, not Postmark's; no token, no addresses. */
 import { Hono } from "hono";
-import type { LedgerReport } from "../accept/outbox.ts";
+import type { LedgerReport } from "../accept/ledger.ts";
 
 export interface HealthNeeds {
   /** The report of every Outbox that ever accepted. */

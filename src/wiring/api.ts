@@ -1,5 +1,5 @@
 /** What the HTTP API (api/app.ts) needs. Here who calls and what is sent; the rest is in the files api-*.ts. */
-import type { LedgerReport } from "../accept/outbox.ts";
+import type { LedgerReport } from "../accept/ledger.ts";
 import { acceptProbe } from "../accept/probe.ts";
 import { acceptAny, type ScheduleGateNeeds } from "../accept/schedule-gate.ts";
 import { isScheduledOutbox } from "../accept/schedule-release.ts";

@@ -5,8 +5,10 @@
 import { DurableObject } from "cloudflare:workers";
 import { Commits } from "../../src/accept/commit.ts";
 import type { AcceptRequest } from "../../src/accept/needs.ts";
+import { expireGroups, settleAll } from "../../src/accept/settle.ts";
 import { Shelf } from "../../src/accept/shelf.ts";
 import { Store } from "../../src/accept/store.ts";
+import type { Settlement } from "../../src/mail/job.ts";
 
 interface Env {
   OBJECT: DurableObjectNamespace<Failing>;
@@ -46,6 +48,25 @@ export class Failing extends DurableObject<Env> {
       for (const { recipients } of progress.groups) for (const r of recipients) r.state = "delivered";
       this.#shelf.save(pack, 0);
     }
+  }
+
+  settle(settlements: Settlement[]): string {
+    const context = { store: this.#store, shelf: this.#shelf, now: 2_000, random: () => 0.5 };
+    return this.#trying(() => settleAll(settlements, context));
+  }
+
+  /** Everybody who waits has waited too long. */
+  expireAll(): string {
+    const waiting = [...this.#shelf.newestFirst()];
+    const refs = waiting.flatMap(({ message: { id: messageId, groups } }) =>
+      groups.map(({ domain }) => ({ messageId, domain })),
+    );
+    return this.#trying(() => expireGroups(refs, this.#shelf, Date.now()));
+  }
+
+  /** Answers become that much older. */
+  age(ms: number): void {
+    this.ctx.storage.sql.exec("UPDATE answers SET at = at - ?", ms);
   }
 
   remove(): string {

@@ -4,9 +4,10 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { AcceptRequest } from "../../src/accept/needs.ts";
 import { PACK_MESSAGES, type PackedMessage } from "../../src/accept/pack.ts";
 import { bundle } from "../../src/local/bundle.ts";
+import type { Settlement } from "../../src/mail/job.ts";
 
 interface Told {
-  ledger: { accepted: number; counts: { waiting: number; delivered: number } };
+  ledger: { accepted: number; counts: { waiting: number; delivered: number; expired: number } };
   isUnused: boolean;
   messages: string[];
   size: number;
@@ -50,23 +51,45 @@ function requestOf(count: number, key?: string): Omit<AcceptRequest, "messages">
   return { shard: "7/local/0", messages, ...(key && { idempotency: { key, bodyHash: "h" } }) };
 }
 
-function packed(n: number): Omit<PackedMessage, "body"> {
-  const email = `r${n}@x.example`;
+function packed(n: number, count = 1): Omit<PackedMessage, "body"> {
+  const recipients = Array.from({ length: count }, (_, r) => `r${n}.${r}@x.example`);
   return {
     id: `018bcfe5-6800-8000-8000-${String(n).padStart(12, "0")}`,
     ...{ acceptedAt: 1_000, stream: "outbound", subject: "s", tag: "" },
     summary: {
       from: { email: "a@example.com", name: "" },
-      ...{ to: [], cc: [], bcc: [], attachments: [], metadata: {}, recipients: [email] },
+      ...{ to: [], cc: [], bcc: [], attachments: [], metadata: {}, recipients },
       ...{ trackOpens: false, trackLinks: "None", sandboxed: false },
     },
-    groups: [{ domain: "x.example", recipients: [email] }],
+    groups: [{ domain: "x.example", recipients }],
     ...{ fromDomain: "example.com", returnPathDomain: "bounces.example.com", bounceType: "" },
     giveUpAt: 9e15,
   };
 }
 
 const MANY = PACK_MESSAGES + 1;
+const THOUSAND = 1_000;
+
+/** How an attempt at all recipients of the message ended, after a session as long as they are. */
+function settlementOf({ id, groups: [group] }: Omit<PackedMessage, "body">, attempt: number): Settlement {
+  const result = attempt === 1 ? "deferred" : "delivered";
+  const reply = { code: attempt === 1 ? 451 : 250, enhanced: "", text: "y".repeat(150) };
+  const transcript = Array.from({ length: 8 }, () => ({ at: 1, command: "MAIL FROM:<a@b.example>", reply }));
+  const hop = { host: "mx.x.example", address: "192.0.2.1", tls: "" };
+  const same = {
+    result,
+    reply,
+    hop,
+    transcript,
+    reason: "",
+    concerns: "recipient",
+    uncertain: false,
+    at: 1,
+  } as const;
+  // One is left each time.
+  const outcomes = (group?.recipients ?? []).slice(1).map((recipient) => ({ recipient, ...same }));
+  return { messageId: id, domain: "x.example", attempt, transport: "gateway", signature: "", outcomes };
+}
 
 describe("a transaction that fails", () => {
   it("accepts nothing, whichever of its statements it is, and the next is accepted as ever", async () => {
@@ -129,4 +152,56 @@ describe("a transaction that fails", () => {
       expect(failed).toBeGreaterThan(1);
     },
   );
+});
+
+it("an outcome that was not written is not said to be settled, however often it is told", async () => {
+  const call = object();
+  const message = packed(++made, 2);
+  await call("accept", [{ shard: "7/local/0", messages: [{ message, body: "Subject: x" }] }]);
+  await call("failAfter", 0);
+  for (let n = 0; n < 3; n++) expect(await call("settle", [settlementOf(message, 1)])).toContain("full");
+  await call("failAfter", null);
+  expect(await call("settle", [settlementOf(message, 1)])).toBe("done");
+  expect(await call("settle", [settlementOf(message, 2)])).toBe("done");
+  const { now, anew } = await call<State>("state");
+  expect(anew.ledger).toMatchObject({ accepted: 2, counts: { waiting: 1, delivered: 1 } });
+  expect(now).toEqual(anew);
+});
+
+it("all that has waited too long ends with one statement a pack", async () => {
+  const call = object();
+  await call("accept", [requestOf(MANY)]);
+  await call("failAfter", 2);
+  expect(await call("expireAll")).toBe("done");
+  await call("failAfter", null);
+  expect((await call<State>("state")).anew.ledger.counts).toMatchObject({ waiting: 0, expired: MANY });
+});
+
+it("a key is free again after a day, whether or not anything woke the Outbox since", async () => {
+  const call = object();
+  await call("accept", [requestOf(1, "k")]);
+  await call("age", 86_400_001);
+  await call("accept", [requestOf(1, "k")]);
+  await call("accept", [requestOf(1, "k")]);
+  expect((await call<State>("state")).anew.size).toBe(2);
+});
+
+describe("a row has room", () => {
+  it("for what was said to each of a thousand recipients", async () => {
+    const call = object();
+    const message = packed(++made, THOUSAND);
+    await call("accept", [{ shard: "7/local/0", messages: [{ message, body: "x".repeat(990_000) }] }]);
+    expect(await call("settle", [settlementOf(message, 1)])).toBe("done");
+    expect(await call("settle", [settlementOf(message, 2)])).toBe("done");
+    const { now, anew } = await call<State>("state");
+    expect(anew.ledger).toMatchObject({ counts: { waiting: 1, delivered: THOUSAND - 1 } });
+    expect(now).toEqual(anew);
+  });
+
+  it("for a batch of messages to a thousand each", async () => {
+    const call = object();
+    const messages = Array.from({ length: 30 }, () => ({ message: packed(++made, THOUSAND), body: "x" }));
+    expect(await call("accept", [{ shard: "7/local/0", messages }])).toEqual([true]);
+    expect((await call<State>("state")).anew.ledger.accepted).toBe(30 * THOUSAND);
+  });
 });

@@ -39,6 +39,11 @@ export class Schedule extends ScheduleObject {
     await this.ctx.storage.deleteAlarm();
   }
 
+  /** Answers become that much older. */
+  age(ms: number): void {
+    this.ctx.storage.sql.exec("UPDATE answers SET at = at - ?", ms);
+  }
+
   async source(id: string): Promise<string> {
     const found = await this.find(id);
     return found ? new TextDecoder().decode(found.raw) : "";

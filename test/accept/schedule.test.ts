@@ -304,6 +304,19 @@ describe("the gate", () => {
     expect((await world.accept([forLater()], { idempotency })).kind).toBe("accepted");
   });
 
+  it("takes a key for another request a day later, whether or not anything woke it since", async () => {
+    const idempotency = { key: "k", bodyHash: "h" };
+    const [first, second] = [planned(later()), planned(later())];
+    await world.plan([first], idempotency);
+    await world.call("age", 24 * HOUR_MS + 1);
+    expect(await world.plan([second], { ...idempotency, bodyHash: "other" })).toMatchObject({
+      kind: "accepted",
+      results: [{ messageId: second.head.id }],
+    });
+    expect(await world.plan([first], idempotency)).toEqual({ kind: "conflict" });
+    expect(await total()).toBe(2);
+  });
+
   it("never gives results that may be another message's", async () => {
     const idempotency = { key: "k", bodyHash: "h" };
     await world.accept([forLater(), forLater()], { idempotency });
