@@ -200,6 +200,9 @@ async function fetchAgain(url: string, init?: RequestInit): Promise<Response> {
   } catch (error) {
     const { cause } = error as { cause?: { code?: string } };
     if (cause?.code !== "UND_ERR_SOCKET") throw error;
-    return fetch(url, init);
+    // Others that are kept may have been closed as well: on one of its own.
+    const headers = new Headers(init?.headers);
+    headers.set("Connection", "close");
+    return fetch(url, { ...init, headers });
   }
 }
