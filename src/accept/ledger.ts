@@ -4,6 +4,8 @@ import type { Store } from "./store.ts";
 
 /** Anybody may ask, and each message is looked at: that is to take a small part of the time, however often and of however many. */
 const REST_MS_PER_MESSAGE = 0.4;
+/** To look at so few takes no longer than any request. */
+const FEW = 1_000;
 
 export interface LedgerReport {
   accepted: number;
@@ -30,7 +32,8 @@ export class Ledger {
 
   /** Of an Outbox that holds many messages, it may be as old as a minute. */
   report(now: number): LedgerReport {
-    const rest = this.#shelf.size * REST_MS_PER_MESSAGE;
+    const { size } = this.#shelf;
+    const rest = size <= FEW ? 0 : size * REST_MS_PER_MESSAGE;
     if (this.#last && Math.abs(now - this.#last.at) < rest) return this.#last.report;
     const report = this.#look();
     this.#last = { at: now, report };
